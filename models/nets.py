@@ -1,0 +1,120 @@
+"""The networks that train.py knows, and how fast they run in training.
+
+Border rule (the C core's): the INPUT picture is extended by replication as far as the halo of the
+whole network reaches, then every layer is a valid convolution. Features are never padded.
+"""
+import math
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class FirstConv(torch.autograd.Function):
+    """Convolution of one input plane, as one matrix product; result is planes-first [co, n, h, w].
+
+    PyTorch's CPU convolution is slow where one side has a single plane; planes-first makes every
+    layer one large product. Gradients of the input are not needed: it is the picture.
+    """
+
+    @staticmethod
+    def forward(ctx, x, w, b):
+        co, _, k, _ = w.shape
+        n, _, hh, ww = x.shape
+        h, v = hh - k + 1, ww - k + 1
+        s = x.stride()
+        cols = x.as_strided((k, k, n, h, v), (s[2], s[3], s[0], s[2], s[3])).reshape(k * k, n * h * v)
+        ctx.save_for_backward(cols)
+        ctx.shape = w.shape
+        return torch.addmm(b[:, None], w.reshape(co, k * k), cols).view(co, n, h, v)
+
+    @staticmethod
+    def backward(ctx, g):
+        cols, = ctx.saved_tensors
+        g = g.reshape(g.shape[0], -1)
+        return None, (g @ cols.t()).view(ctx.shape), g.sum(1)
+
+
+class LastConv(torch.autograd.Function):
+    """Convolution to one output plane from planes-first input: 1x1 to k*k planes, shifted and added."""
+
+    @staticmethod
+    def forward(ctx, x, w, b):
+        ci, n, hh, ww = x.shape
+        k = w.shape[-1]
+        h, v = hh - k + 1, ww - k + 1
+        x = x.view(ci, -1)
+        wt = w.view(ci, k * k).t().contiguous()
+        u = (wt @ x).view(k, k, n, hh, ww)
+        y = b.view(1, 1, 1) + torch.zeros(n, h, v)
+        for i in range(k):
+            for j in range(k):
+                y += u[i, j, :, i:i + h, j:j + v]
+        ctx.save_for_backward(x, wt)
+        ctx.dims = (ci, n, hh, ww, k, h, v)
+        return y.view(n, 1, h, v)
+
+    @staticmethod
+    def backward(ctx, g):
+        x, wt = ctx.saved_tensors
+        ci, n, hh, ww, k, h, v = ctx.dims
+        g = g.reshape(n, h, v)
+        u = torch.zeros(k, k, n, hh, ww)
+        for i in range(k):
+            for j in range(k):
+                u[i, j, :, i:i + h, j:j + v] = g
+        u = u.view(k * k, -1)
+        return (wt.t() @ u).view(ci, n, hh, ww), (x @ u.t()).view(1, ci, k, k), g.sum().view(1)
+
+
+class Srcnn(nn.Module):
+    """Dong et al., TPAMI 2016: kxk 1->64, kxk 64->32, kxk 32->1, ReLU between; input is the bicubic upscale.
+
+    No skip in the graph. One plane starts as a chain of unit impulses, so that training begins at
+    bicubic and only has to learn the difference.
+    """
+    kind = 'hr'
+
+    def __init__(self, k1, k2, k3, n1=64, n2=32):
+        super().__init__()
+        self.c1, self.c2, self.c3 = nn.Conv2d(1, n1, k1), nn.Conv2d(n1, n2, k2), nn.Conv2d(n2, 1, k3)
+        self.halo = (k1 + k2 + k3 - 3) // 2
+        self.arch = f'SRCNN {k1}-{k2}-{k3}: {k1}x{k1} 1->{n1}, {k2}x{k2} {n1}->{n2}, {k3}x{k3} {n2}->1, ReLU between'
+        self.mac = n1 * k1 * k1 + n1 * n2 * k2 * k2 + n2 * k3 * k3
+        with torch.no_grad():
+            for c, gain in ((self.c1, 2.0), (self.c2, 2.0), (self.c3, 0.01)):
+                nn.init.normal_(c.weight, std=math.sqrt(gain / c.weight[0].numel()))
+                c.bias.zero_()
+                c.weight[0].zero_()
+                c.weight[0, 0, c.weight.shape[2] // 2, c.weight.shape[3] // 2] = 1.0
+            self.c3.weight[0, 1:] = torch.randn_like(self.c3.weight[0, 1:]) * math.sqrt(0.01 / self.c3.weight[0].numel())
+
+    def forward(self, x):
+        if not torch.is_grad_enabled():
+            return self.c3(F.relu(self.c2(F.relu(self.c1(x)))))
+        h = F.relu(FirstConv.apply(x, self.c1.weight, self.c1.bias))
+        c, n, hh, ww = h.shape
+        w = self.c2.weight
+        if w.shape[-1] == 1:
+            h = torch.addmm(self.c2.bias[:, None], w.view(-1, c), h.view(c, -1)).view(-1, n, hh, ww)
+        else:
+            h = F.conv2d(h.transpose(0, 1), w, self.c2.bias).transpose(0, 1).contiguous()
+        return LastConv.apply(F.relu(h), self.c3.weight, self.c3.bias)
+
+    def layers(self):
+        """The plain chain for export, see export.graph()."""
+        c1, c2, c3 = (('conv', c.weight, c.bias) for c in (self.c1, self.c2, self.c3))
+        return [c1, ('relu',), c2, ('relu',), c3]
+
+
+# name -> (how to build, scale, training settings)
+MODELS = {}
+
+
+def _add(name, build, scale, **settings):
+    MODELS[name] = dict(build=build, scale=scale, **settings)
+
+
+for _s in (2, 3, 4):
+    _add(f'srcnn-915-x{_s}', lambda: Srcnn(9, 1, 5), _s, steps=36000 if _s == 2 else 22000, batch=16, micro=4, size=48)
+    _add(f'srcnn-955-x{_s}', lambda: Srcnn(9, 5, 5), _s, steps=30000, batch=16, micro=4, size=48)
