@@ -1,0 +1,545 @@
+/*
+ * fastsr: the motion record of FFmpeg's HEVC decoder (fastsr/record.h).
+ *
+ * Compiled inside libavcodec. A record is attached to the frame as side data when the
+ * picture starts and filled when it is decoded; frames that were queued for output in
+ * between share its buffer. Nothing here writes to the decoder's own tables.
+ */
+#include <limits.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "libavutil/buffer.h"
+#include "libavutil/common.h"
+#include "libavutil/error.h"
+#include "libavutil/frame.h"
+#include "libavutil/mem.h"
+#include "fastsr/record.h"
+#include "fsr_hevc.h"
+
+/* What differs between the versions of FFmpeg ------------------------------- */
+
+#include "libavcodec/version_major.h"
+
+#if LIBAVCODEC_VERSION_MAJOR >= 61              /* FFmpeg 7: layers, refstruct */
+#include "libavcodec/hevc/hevcdec.h"
+#define FRAME(h)            ((h)->f)
+#define CURRENT(s, l)       ((l)->cur_frame)
+#define SLICE_CURRENT(s)    ((s)->cur_frame)
+#define BEGIN_SPS(s)        ((s)->pps->sps)
+#define SPS(s, l)           ((l)->sps)
+#define PPS(s)              ((s)->pps)
+#define TABLE(s, l, name)   ((l)->name)
+#define SLICE_LISTS(h)      ((h)->rpl)
+#define NB_LAYERS           FF_ARRAY_ELEMS(((HEVCContext *)0)->layers)
+#define DPB_OF(s, layer)    ((s)->layers[layer].DPB)
+#define QUEUED_FRAME(s)     NULL
+#else
+#include "libavcodec/hevcdec.h"
+typedef struct HEVCLayerContext HEVCLayerContext;   /* always NULL */
+#define FRAME(h)            ((h)->frame)
+#define CURRENT(s, l)       ((s)->ref)
+#define SLICE_CURRENT(s)    ((s)->ref)
+#define BEGIN_SPS(s)        ((s)->ps.sps)
+#define SPS(s, l)           ((s)->ps.sps)
+#define PPS(s)              ((s)->ps.pps)
+#define TABLE(s, l, name)   ((s)->name)
+#define SLICE_LISTS(h)      ((h)->rpl_buf ? (const RefPicListTab *)(h)->rpl_buf->data : NULL)
+#define NB_LAYERS           1
+#define DPB_OF(s, layer)    ((s)->DPB)
+#define QUEUED_FRAME(s)     ((s)->output_frame)
+#endif
+
+/* State ---------------------------------------------------------------------- */
+
+/* Shared by the frame threads of one decoder. They enter ff_fsr_hevc_begin() one after
+ * the other, in decoding order, so that only the counter's visibility needs care. */
+typedef struct Shared {
+    atomic_uint   number;
+    AVBufferPool *pool;
+    size_t        size;                 /* of the pool's buffers */
+} Shared;
+
+/* Indices into the record's reference table for the lists of one slice. */
+typedef uint8_t SliceMap[2][HEVC_MAX_REFS];
+
+/* Of one decoding context. */
+struct FsrHevc {
+    AVBufferRef *shared;
+    SliceMap    *maps;                  /* by slice number of the current picture */
+    unsigned     maps_size;             /* allocated bytes */
+    int          nb_maps;
+};
+
+static void shared_free(void *opaque, uint8_t *data)
+{
+    Shared *shared = (Shared *)data;
+
+    av_buffer_pool_uninit(&shared->pool);
+    av_free(shared);
+}
+
+static struct FsrHevc *get_state(HEVCContext *s)
+{
+    if (!s->fsr)
+        s->fsr = av_mallocz(sizeof(*s->fsr));
+    return s->fsr;
+}
+
+static Shared *get_shared(HEVCContext *s)
+{
+    struct FsrHevc *state = get_state(s);
+    Shared *shared;
+
+    if (!state)
+        return NULL;
+    if (state->shared)
+        return (Shared *)state->shared->data;
+    if (!(shared = av_mallocz(sizeof(*shared))))
+        return NULL;
+    atomic_init(&shared->number, 0);
+    state->shared = av_buffer_create((uint8_t *)shared, sizeof(*shared), shared_free, NULL, 0);
+    if (!state->shared)
+        av_freep(&shared);
+    return shared;
+}
+
+int ff_fsr_hevc_update(HEVCContext *dst, const HEVCContext *src)
+{
+    struct FsrHevc *state;
+
+    if (!src->fsr || !src->fsr->shared)
+        return 0;
+    if (!(state = get_state(dst)))
+        return AVERROR(ENOMEM);
+    return av_buffer_replace(&state->shared, src->fsr->shared);
+}
+
+void ff_fsr_hevc_free(HEVCContext *s)
+{
+    if (!s->fsr)
+        return;
+    av_buffer_unref(&s->fsr->shared);
+    av_freep(&s->fsr->maps);
+    av_freep(&s->fsr);
+}
+
+static FsrRecord *record_of(const AVFrame *f)
+{
+    AVFrameSideData *sd = f ? av_frame_get_side_data(f, (enum AVFrameSideDataType)FSR_SIDE_DATA_TYPE) : NULL;
+    FsrRecord *r = sd && sd->size >= sizeof(*r) ? (FsrRecord *)sd->data : NULL;
+
+    return r && r->magic == FSR_RECORD_MAGIC ? r : NULL;
+}
+
+/* Start of a picture ----------------------------------------------------------- */
+
+static AVBufferRef *new_buffer(Shared *shared, size_t size)
+{
+    if (!size)
+        return NULL;
+    if (shared->size != size) {
+        av_buffer_pool_uninit(&shared->pool);
+        shared->size = 0;
+        if (!(shared->pool = av_buffer_pool_init(size, NULL)))
+            return NULL;
+        shared->size = size;
+    }
+    return av_buffer_pool_get(shared->pool);
+}
+
+static enum FsrKind kind_of(enum HEVCNALUnitType nal)
+{
+    switch (nal) {
+    case HEVC_NAL_TSA_N:       case HEVC_NAL_TSA_R:      return FSR_KIND_TSA;
+    case HEVC_NAL_STSA_N:      case HEVC_NAL_STSA_R:     return FSR_KIND_STSA;
+    case HEVC_NAL_RADL_N:      case HEVC_NAL_RADL_R:     return FSR_KIND_RADL;
+    case HEVC_NAL_RASL_N:      case HEVC_NAL_RASL_R:     return FSR_KIND_RASL;
+    case HEVC_NAL_BLA_W_LP:    case HEVC_NAL_BLA_W_RADL:
+    case HEVC_NAL_BLA_N_LP:                              return FSR_KIND_BLA;
+    case HEVC_NAL_CRA_NUT:                               return FSR_KIND_CRA;
+    case HEVC_NAL_IDR_W_RADL:  case HEVC_NAL_IDR_N_LP:   return FSR_KIND_IDR;
+    default:                                             return FSR_KIND_TRAIL;
+    }
+}
+
+static void set_header(FsrRecord *r, const HEVCContext *s, const HEVCSPS *sps)
+{
+    r->poc           = s->poc;
+    r->kind          = kind_of(s->nal_unit_type);
+    r->temporal_id   = s->temporal_id;
+    r->flags         = (ff_hevc_nal_is_nonref(s->nal_unit_type) ? 0 : FSR_PIC_REFERENCE) |
+                       (IS_IRAP(s) && s->no_rasl_output_flag ? FSR_PIC_FIRST : 0);
+    r->bit_depth     = sps->bit_depth;
+    r->chroma_format = sps->chroma_format_idc;
+    r->crop_left     = sps->output_window.left_offset;
+    r->crop_right    = sps->output_window.right_offset;
+    r->crop_top      = sps->output_window.top_offset;
+    r->crop_bottom   = sps->output_window.bottom_offset;
+    r->missing_ctbs  = sps->ctb_width * sps->ctb_height;
+}
+
+void ff_fsr_hevc_begin(HEVCContext *s)
+{
+    HEVCFrame *cur = SLICE_CURRENT(s);
+    const HEVCSPS *sps = BEGIN_SPS(s);
+    Shared *shared;
+    AVBufferRef *buf;
+    FsrRecord *r;
+
+    if (!s->fsr_record || s->avctx->hwaccel || !cur || !sps || !(shared = get_shared(s)))
+        return;
+    s->fsr->nb_maps = 0;
+    buf = new_buffer(shared, fsr_record_capacity(sps->width, sps->height, 1 << sps->log2_min_cb_size));
+    if (!buf)
+        return;
+    r = fsr_record_open(buf->data, shared->size, sps->width, sps->height);
+    if (!r) {
+        av_buffer_unref(&buf);
+        return;
+    }
+    r->number = atomic_fetch_add(&shared->number, 1) + 1;
+    set_header(r, s, sps);
+    if (!av_frame_new_side_data_from_buf(FRAME(cur), (enum AVFrameSideDataType)FSR_SIDE_DATA_TYPE, buf))
+        av_buffer_unref(&buf);
+}
+
+/* A slice: reference lists and weights ------------------------------------------- */
+
+static int16_t scale_offset(int offset, int bit_depth)
+{
+    return av_clip_int16(offset * (1 << (bit_depth - 8)));
+}
+
+static void set_weights(FsrRef *ref, const HEVCContext *s, const HEVCSPS *sps, int list, int i)
+{
+    const SliceHeader *sh = &s->sh;
+    const int chroma = sps->chroma_format_idc != 0;
+    int changed;
+
+    ref->log2_denom[0] = sh->luma_log2_weight_denom;
+    ref->weight[0]     = list ? sh->luma_weight_l1[i] : sh->luma_weight_l0[i];
+    ref->offset[0]     = scale_offset(list ? sh->luma_offset_l1[i] : sh->luma_offset_l0[i], sps->bit_depth);
+    ref->log2_denom[1] = chroma ? sh->chroma_log2_weight_denom : 0;
+    for (int c = 0; c < 2; c++) {
+        ref->weight[1 + c] = !chroma ? 1 : list ? sh->chroma_weight_l1[i][c] : sh->chroma_weight_l0[i][c];
+        ref->offset[1 + c] = !chroma ? 0 : scale_offset(list ? sh->chroma_offset_l1[i][c]
+                                                             : sh->chroma_offset_l0[i][c], sps->bit_depth);
+    }
+    changed = 0;
+    for (int c = 0; c < 3; c++)
+        changed |= ref->weight[c] != 1 << ref->log2_denom[!!c] || ref->offset[c];
+    if (changed)
+        ref->flags |= FSR_REF_WEIGHTED;
+}
+
+static int add_ref(FsrRecord *r, const HEVCContext *s, const HEVCSPS *sps, const RefPicList *rpl,
+                   int list, int i, int weighted)
+{
+    const FsrRecord *of = record_of(FRAME(rpl->ref[i]));
+    FsrRef ref = {
+        .number = of ? of->number : 0,          /* the decoder's own stand-ins carry no record */
+        .poc    = rpl->list[i],
+        .flags  = (rpl->isLongTerm[i] ? FSR_REF_LONG_TERM : 0) | (of ? 0 : FSR_REF_MISSING),
+    };
+
+    if (weighted)
+        set_weights(&ref, s, sps, list, i);
+    return fsr_record_add_ref(r, &ref);
+}
+
+/* Maps up to this slice's; those of slices without lists (I, or damaged) lead nowhere. */
+static SliceMap *open_map(struct FsrHevc *state, int slice)
+{
+    SliceMap *maps;
+
+    if (slice < 0 || slice >= INT_MAX / (int)sizeof(SliceMap) - 1)
+        return NULL;
+    maps = av_fast_realloc(state->maps, &state->maps_size, (slice + 1) * sizeof(*maps));
+    if (!maps)
+        return NULL;
+    state->maps = maps;
+    for (; state->nb_maps <= slice; state->nb_maps++)
+        memset(maps[state->nb_maps], FSR_NO_REF, sizeof(*maps));
+    return &maps[slice];
+}
+
+void ff_fsr_hevc_slice(HEVCContext *s)
+{
+    HEVCFrame *cur = SLICE_CURRENT(s);
+    FsrRecord *r = cur && s->fsr ? record_of(FRAME(cur)) : NULL;
+    const int is_b = s->sh.slice_type == HEVC_SLICE_B;
+    const HEVCPPS *pps = PPS(s);
+    const HEVCSPS *sps = BEGIN_SPS(s);
+    SliceMap *map;
+    int weighted;
+
+    if (!r || !pps || !sps || !cur->refPicList || !(map = open_map(s->fsr, s->slice_idx)))
+        return;
+    if (is_b || r->type == 'I')
+        r->type = is_b ? 'B' : 'P';
+    weighted = is_b ? pps->weighted_bipred_flag : pps->weighted_pred_flag;
+    for (int list = 0; list <= is_b; list++) {
+        const RefPicList *rpl = &cur->refPicList[list];
+
+        for (int i = 0; i < rpl->nb_refs && i < HEVC_MAX_REFS; i++)
+            (*map)[list][i] = rpl->ref[i] ? add_ref(r, s, sps, rpl, list, i, weighted) : FSR_NO_REF;
+    }
+}
+
+/* End of a picture: the blocks ---------------------------------------------------- */
+
+typedef struct Walk {
+    FsrRecord      *r;
+    const HEVCSPS  *sps;
+    const MvField  *mvf;                /* by smallest prediction block */
+    const uint8_t  *depth, *skip;       /* by smallest coding block */
+    const int8_t   *qp;
+    const uint8_t  *cbf;                /* by smallest transform block */
+    const uint8_t  *bypass;             /* by smallest prediction block */
+    const SliceMap *map;                /* of the current coding tree block, or NULL */
+    int             full;               /* the record had no room */
+} Walk;
+
+static const MvField *motion_at(const Walk *w, int x, int y)
+{
+    const int log2 = w->sps->log2_min_pu_size;
+
+    return &w->mvf[(y >> log2) * w->sps->min_pu_width + (x >> log2)];
+}
+
+/* Fields of a list that is not used are garbage. */
+static int same_motion(const MvField *a, const MvField *b)
+{
+    if (a->pred_flag != b->pred_flag)
+        return 0;
+    for (int l = 0; l < 2; l++)
+        if (a->pred_flag & (PF_L0 << l) &&
+            (a->mv[l].x != b->mv[l].x || a->mv[l].y != b->mv[l].y || a->ref_idx[l] != b->ref_idx[l]))
+            return 0;
+    return 1;
+}
+
+/* Is one of n bytes not zero? */
+static int any_byte(const uint8_t *p, int n)
+{
+    uint64_t word = 0;
+
+    for (; n >= 8; n -= 8, p += 8) {
+        memcpy(&word, p, 8);
+        if (word)
+            return 1;
+    }
+    for (; n > 0; n--)
+        word |= *p++;
+    return word != 0;
+}
+
+static int has_residual(const Walk *w, int x, int y, int width, int height)
+{
+    const int log2 = w->sps->log2_min_tb_size, stride = w->sps->min_tb_width;
+    const int x0 = x >> log2, n = ((x + width - 1) >> log2) - x0 + 1;
+    const uint8_t *row = w->cbf + (y >> log2) * stride + x0;
+
+    for (int rows = ((y + height - 1) >> log2) - (y >> log2) + 1; rows > 0; rows--, row += stride)
+        if (any_byte(row, n))
+            return 1;
+    return 0;
+}
+
+static int set_motion(const Walk *w, FsrBlock *b, const MvField *m)
+{
+    if (!w->map || !(m->pred_flag & PF_BI))
+        return -1;
+    for (int l = 0; l < 2; l++) {
+        if (!(m->pred_flag & (PF_L0 << l)))
+            continue;
+        if (m->ref_idx[l] < 0 || m->ref_idx[l] >= HEVC_MAX_REFS ||
+            (*w->map)[l][m->ref_idx[l]] == FSR_NO_REF)
+            return -1;
+        b->ref[l]   = (*w->map)[l][m->ref_idx[l]];
+        b->mv[l][0] = m->mv[l].x;
+        b->mv[l][1] = m->mv[l].y;
+    }
+    return 0;
+}
+
+/* One part of a coding block; mode, QP and lossless flag stand in cb. m is NULL for intra. */
+static void add_part(Walk *w, const FsrBlock *cb, const MvField *m, int x, int y, int width, int height)
+{
+    FsrBlock *b = fsr_record_add_block(w->r);
+
+    if (!b) {
+        w->full = 1;
+        return;
+    }
+    *b   = *cb;
+    b->x = x / 4;
+    b->y = y / 4;
+    b->w = width / 4;
+    b->h = height / 4;
+    if (cb->mode != FSR_SKIP && has_residual(w, x, y, width, height))
+        b->flags |= FSR_BLOCK_RESIDUAL;
+    if (m && set_motion(w, b, m) < 0) {
+        FsrBlock unknown = { .x = b->x, .y = b->y, .w = b->w, .h = b->h, .ref = { FSR_NO_REF, FSR_NO_REF } };
+        *b = unknown;
+    }
+}
+
+/*
+ * The parts of an inter coding block. The decoder does not keep the partitioning, but the
+ * motion tells it as far as it matters (H.265 table 7-10): two parts meet at a quarter,
+ * the half or three quarters and always hold one of the corners top left and bottom right
+ * each; four parts meet in the middle.
+ */
+static void add_inter(Walk *w, const FsrBlock *cb, int x, int y, int size)
+{
+    const int far = size - (1 << w->sps->log2_min_pu_size), step = size / 4;
+    const MvField *tl = motion_at(w, x, y),       *tr = motion_at(w, x + far, y);
+    const MvField *bl = motion_at(w, x, y + far), *br = motion_at(w, x + far, y + far);
+    const int across = same_motion(tl, tr), down = same_motion(tl, bl);
+
+    if (across && down && same_motion(tl, br)) {
+        add_part(w, cb, tl, x, y, size, size);
+    } else if (across != down && same_motion(br, down ? tr : bl)) {
+        int at = size / 2;
+
+        if (size > 1 << w->sps->log2_min_cb_size) {
+            const MvField *quarter = down ? motion_at(w, x + step, y)     : motion_at(w, x, y + step);
+            const MvField *half    = down ? motion_at(w, x + 2 * step, y) : motion_at(w, x, y + 2 * step);
+            at = !same_motion(tl, quarter) ? step : !same_motion(tl, half) ? 2 * step : 3 * step;
+        }
+        add_part(w, cb, tl, x, y, down ? at : size, down ? size : at);
+        add_part(w, cb, br, down ? x + at : x, down ? y : y + at, down ? size - at : size, down ? size : size - at);
+    } else {
+        const int half = size / 2;
+
+        add_part(w, cb, tl, x, y, half, half);
+        add_part(w, cb, tr, x + half, y, half, half);
+        add_part(w, cb, bl, x, y + half, half, half);
+        add_part(w, cb, br, x + half, y + half, half, half);
+    }
+}
+
+static void add_coding_block(Walk *w, int x, int y, int size)
+{
+    const HEVCSPS *sps = w->sps;
+    const int cb = (y >> sps->log2_min_cb_size) * sps->min_cb_width + (x >> sps->log2_min_cb_size);
+    const int pb = (y >> sps->log2_min_pu_size) * sps->min_pu_width + (x >> sps->log2_min_pu_size);
+    const MvField *m = &w->mvf[pb];
+    FsrBlock b = { .ref = { FSR_NO_REF, FSR_NO_REF }, .qp = w->qp[cb],
+                   .flags = w->bypass[pb] ? FSR_BLOCK_LOSSLESS : 0 };
+
+    if (m->pred_flag == PF_INTRA) {
+        b.mode = FSR_INTRA;
+        add_part(w, &b, NULL, x, y, size, size);
+    } else if (w->skip[cb]) {
+        b.mode = FSR_SKIP;
+        add_part(w, &b, m, x, y, size, size);
+    } else {
+        b.mode = FSR_INTER;
+        add_inter(w, &b, x, y, size);
+    }
+}
+
+/* H.265 7.3.8.4, with the depths that the decoder kept. Where it kept nonsense (damaged
+ * streams) the tree still ends at the smallest block and inside the picture. */
+static void walk_tree(Walk *w, int x, int y, int log2_size, int depth)
+{
+    const HEVCSPS *sps = w->sps;
+    const int size = 1 << log2_size;
+
+    if (log2_size > sps->log2_min_cb_size &&
+        (x + size > sps->width || y + size > sps->height ||
+         w->depth[(y >> sps->log2_min_cb_size) * sps->min_cb_width + (x >> sps->log2_min_cb_size)] > depth)) {
+        const int half = size / 2;
+
+        for (int i = 0; i < 4; i++) {
+            const int xi = x + (i & 1) * half, yi = y + (i >> 1) * half;
+            if (xi < sps->width && yi < sps->height)
+                walk_tree(w, xi, yi, log2_size - 1, depth + 1);
+        }
+    } else
+        add_coding_block(w, x, y, size);
+}
+
+static void add_held(FsrRecord *r, HEVCContext *s)
+{
+    for (int layer = 0; layer < NB_LAYERS; layer++) {
+        HEVCFrame *dpb = DPB_OF(s, layer);
+
+        for (int i = 0; i < FF_ARRAY_ELEMS(DPB_OF(s, 0)); i++) {
+            const FsrRecord *of = record_of(FRAME(&dpb[i]));
+
+            if (of && of != r && dpb[i].flags & (HEVC_FRAME_FLAG_SHORT_REF | HEVC_FRAME_FLAG_LONG_REF))
+                fsr_record_add_held(r, of->number);
+        }
+    }
+    if (r->flags & FSR_PIC_REFERENCE)
+        fsr_record_add_held(r, r->number);
+}
+
+static void add_blocks(Walk *w, HEVCContext *s, HEVCLayerContext *l, const HEVCFrame *cur, const HEVCPPS *pps)
+{
+    const HEVCSPS *sps = w->sps;
+    const int32_t *slice_address = TABLE(s, l, tab_slice_address);
+    const RefPicListTab *lists = SLICE_LISTS(cur);
+    const int nb_ctbs = sps->ctb_width * sps->ctb_height;
+
+    w->r->missing_ctbs = 0;
+    for (int ts = 0; ts < nb_ctbs; ts++) {
+        const int rs = pps->ctb_addr_ts_to_rs[ts];
+        ptrdiff_t slice;
+
+        if (slice_address[rs] < 0) {
+            w->r->missing_ctbs++;
+            continue;
+        }
+        slice  = cur->rpl_tab && lists ? cur->rpl_tab[ts] - lists : -1;
+        w->map = slice >= 0 && slice < s->fsr->nb_maps ? &s->fsr->maps[slice] : NULL;
+        walk_tree(w, (rs % sps->ctb_width) << sps->log2_ctb_size,
+                  (rs / sps->ctb_width) << sps->log2_ctb_size, sps->log2_ctb_size, 0);
+    }
+}
+
+static void fill(FsrRecord *r, HEVCContext *s, HEVCLayerContext *l, const HEVCFrame *cur)
+{
+    const HEVCSPS *sps = SPS(s, l);
+    const HEVCPPS *pps = PPS(s);
+    Walk w = { .r = r, .sps = sps, .mvf = cur->tab_mvf };
+
+    r->nb_slices = FFMIN(s->slice_idx + 1, UINT16_MAX);
+    add_held(r, s);
+    /* A parameter set that came within the picture can have taken these away. */
+    if (sps && pps && w.mvf && sps->width == r->coded_w && sps->height == r->coded_h) {
+        w.depth  = TABLE(s, l, tab_ct_depth);
+        w.skip   = TABLE(s, l, skip_flag);
+        w.qp     = TABLE(s, l, qp_y_tab);
+        w.cbf    = TABLE(s, l, cbf_luma);
+        w.bypass = TABLE(s, l, is_pcm);
+        add_blocks(&w, s, l, cur, pps);
+    }
+    r->state = r->missing_ctbs || w.full ? FSR_PARTIAL : FSR_DONE;
+}
+
+/* Film grain is put on a second frame, whose side data are copies. */
+static void copy_record(const FsrRecord *r, AVFrame *f)
+{
+    FsrRecord *to = record_of(f);
+
+    if (to && to != r && to->number == r->number && to->capacity == r->capacity)
+        memcpy(to, r, r->size);
+}
+
+void ff_fsr_hevc_end(HEVCContext *s, HEVCLayerContext *l)
+{
+    HEVCFrame *cur = CURRENT(s, l);
+    FsrRecord *r = cur && s->fsr ? record_of(FRAME(cur)) : NULL;
+
+    if (!r || r->state != FSR_PENDING)
+        return;
+    fill(r, s, l, cur);
+    if (cur->needs_fg)
+        copy_record(r, cur->frame_grain);
+    copy_record(r, QUEUED_FRAME(s));
+}

@@ -1,0 +1,2 @@
+# codec_hooks: what the stream says
+LIB_SRC += codec_hooks/record.c
