@@ -1,0 +1,106 @@
+/*
+ * fastsr: network core
+ *
+ * Loads a network from ONNX, plans it once for a picture size, and runs it
+ * tile by tile on the caller's threads without allocating.
+ *
+ *     char       err[256];
+ *     FsrNet    *net  = NULL;
+ *     FsrPlan   *plan = NULL;
+ *
+ *     if (fsr_nn_load_file(&net, "srcnn.onnx", err, sizeof(err)) < 0)
+ *         die(err);
+ *     if (fsr_nn_plan(&plan, net, 1920, 1080, 2, err, sizeof(err)) < 0)
+ *         die(err);
+ *     FsrNnIO io = { .opaque = &picture, .get = read_rows, .put = write_rows };
+ *     for (int j = 0; j < fsr_nn_jobs(plan); j++)      // or spread over threads
+ *         fsr_nn_run(plan, &io, j, 0);                 // last: worker slot
+ *     fsr_nn_plan_free(&plan);
+ *     fsr_nn_free(&net);
+ *
+ * A network sees a whole picture; the core cuts it into tiles on a grid that is
+ * anchored at the picture's origin, and replicates the picture's border samples
+ * where a layer reaches beyond them (the zero padding that an ONNX file asks for
+ * is replaced: a picture does not end in black).
+ * Results do not depend on the order of the jobs or on the number of workers.
+ */
+#ifndef FASTSR_NN_H
+#define FASTSR_NN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A loaded network. Immutable: any number of threads and plans may share it. */
+typedef struct FsrNet FsrNet;
+
+/* A network planned for one picture size. Belongs to one caller at a time;
+ * the jobs of one run may be entered by several threads. */
+typedef struct FsrPlan FsrPlan;
+
+/*
+ * Read an ONNX model (float32) from memory or from a file.
+ * err receives one line that names the node and the reason.
+ * Errors: -EINVAL malformed, -ENOSYS operator or attribute not supported,
+ * -E2BIG over the limits (64 MiB of model, 16 Mi weights), -ENOMEM, or what
+ * opening the file gave.
+ */
+int fsr_nn_load(FsrNet **net, const void *onnx, size_t size, char *err, size_t err_size);
+int fsr_nn_load_file(FsrNet **net, const char *path, char *err, size_t err_size);
+void fsr_nn_free(FsrNet **net);
+
+/* Shape of a network: planes in, planes out, output size divided by input size
+ * (1 for SRCNN, 2 for a network that ends in a pixel shuffle), and how many input
+ * samples around an output sample reach it. */
+typedef struct FsrNetInfo {
+    int     in_planes;
+    int     out_planes;
+    int     scale;
+    int     halo;
+    int64_t weights;        /* number of weights and biases */
+    double  macs;           /* multiply-accumulates per output sample (one plane of the output's size), no halo */
+} FsrNetInfo;
+void fsr_nn_info(const FsrNet *net, FsrNetInfo *info);
+
+/* Value of a metadata_props entry of the model, or NULL. Lives as long as the net. */
+const char *fsr_nn_meta(const FsrNet *net, const char *key);
+
+/*
+ * Plan a network for pictures of width x height input samples and for up to
+ * nb_workers threads at once. All memory of later runs is allocated here.
+ * Errors: -EINVAL, -ENOMEM, -ENOSYS (the reason in err).
+ */
+int fsr_nn_plan(FsrPlan **plan, const FsrNet *net, int width, int height,
+                int nb_workers, char *err, size_t err_size);
+void fsr_nn_plan_free(FsrPlan **plan);
+
+/*
+ * How a run reads its input and delivers its output: rectangles of float samples.
+ * get: fill dst (stride in samples) with the w x h samples of one input plane at
+ *      (x, y); the rectangle always lies inside the picture.
+ * put: take w x h output samples at (x, y) of one output plane, in output samples;
+ *      every output sample is delivered exactly once in a whole run.
+ * Both are called on the thread that entered the job.
+ */
+typedef struct FsrNnIO {
+    void *opaque;
+    void (*get)(void *opaque, int plane, int x, int y, int w, int h, float *dst, ptrdiff_t stride);
+    void (*put)(void *opaque, int plane, int x, int y, int w, int h, const float *src, ptrdiff_t stride);
+} FsrNnIO;
+
+/* Number of jobs of a whole run. A job is one tile or one row of tiles of the fixed grid. */
+int fsr_nn_jobs(const FsrPlan *plan);
+
+/* The rectangle of output samples that a job delivers. */
+void fsr_nn_job_rect(const FsrPlan *plan, int job, int *x, int *y, int *w, int *h);
+
+/*
+ * Run one job on the calling thread. Two threads may be inside at once when they
+ * give different worker numbers, 0 <= worker < nb_workers. Cannot fail, does not allocate.
+ * Returns the multiply-accumulates that were executed, halos included.
+ */
+int64_t fsr_nn_run(FsrPlan *plan, const FsrNnIO *io, int job, int worker);
+
+/* Bytes that the plan holds. */
+size_t fsr_nn_plan_bytes(const FsrPlan *plan);
+
+#endif /* FASTSR_NN_H */

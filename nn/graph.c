@@ -1,0 +1,137 @@
+/* Passes over a loaded network. */
+#include "nn/graph.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int fsr_nn_fail(char *err, size_t err_size, int code, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (err && err_size) {
+        va_start(ap, fmt);
+        vsnprintf(err, err_size, fmt, ap);
+        va_end(ap);
+    }
+    return code;
+}
+
+static void widen(FsrMargin *m, int left, int right, int top, int bottom)
+{
+    if (m->left < left)
+        m->left = left;
+    if (m->right < right)
+        m->right = right;
+    if (m->top < top)
+        m->top = top;
+    if (m->bottom < bottom)
+        m->bottom = bottom;
+}
+
+static int up(int a, int b)
+{
+    return (a + b - 1) / b;
+}
+
+int fsr_graph_margins(const FsrNet *net, FsrMargin *margins)
+{
+    memset(margins, 0, net->nb_nodes * sizeof(*margins));
+    for (int i = net->nb_nodes - 1; i > 0; i--) {
+        const FsrNode *n = &net->nodes[i];
+        FsrMargin m = margins[i];
+
+        if (n->op == FSR_OP_CONV) {
+            m.left   += n->pad_left;
+            m.right  += n->kw - 1 - n->pad_left;
+            m.top    += n->pad_top;
+            m.bottom += n->kh - 1 - n->pad_top;
+        } else if (n->op == FSR_OP_SHUFFLE) {
+            m.left   = up(m.left, n->block);
+            m.right  = up(m.right, n->block);
+            m.top    = up(m.top, n->block);
+            m.bottom = up(m.bottom, n->block);
+        }
+        if (m.left > FSR_NN_MAX_HALO || m.right > FSR_NN_MAX_HALO ||
+            m.top > FSR_NN_MAX_HALO || m.bottom > FSR_NN_MAX_HALO)
+            return -ENOSYS;
+        for (int j = 0; j < n->nb_in; j++)
+            widen(&margins[n->in[j]], m.left, m.right, m.top, m.bottom);
+    }
+    return 0;
+}
+
+static void count_uses(const FsrNet *net, int *uses)
+{
+    memset(uses, 0, net->nb_nodes * sizeof(*uses));
+    uses[net->output] = 1;
+    for (int i = net->nb_nodes - 1; i > 0; i--)
+        for (int j = 0; uses[i] && j < net->nodes[i].nb_in; j++)
+            uses[net->nodes[i].in[j]]++;
+}
+
+void fsr_graph_simplify(FsrNet *net)
+{
+    int uses[FSR_NN_MAX_NODES], map[FSR_NN_MAX_NODES], kept = 0;
+
+    count_uses(net, uses);
+    for (int i = 0; i < net->nb_nodes; i++) {
+        FsrNode *n = &net->nodes[i];
+
+        if (i && !uses[i]) {
+            free(n->weights);
+            free(n->bias);
+            continue;
+        }
+        if (n->op == FSR_OP_RELU && uses[n->in[0]] == 1) {
+            FsrNode *made = &net->nodes[map[n->in[0]]];
+            if (made->op == FSR_OP_CONV || made->op == FSR_OP_ADD) {
+                made->relu = 1;
+                map[i]     = map[n->in[0]];
+                continue;
+            }
+        }
+        for (int j = 0; j < n->nb_in; j++)
+            n->in[j] = map[n->in[j]];
+        map[i] = kept;
+        net->nodes[kept++] = *n;
+    }
+    net->output   = map[net->output];
+    net->nb_nodes = kept;
+}
+
+int fsr_graph_describe(FsrNet *net)
+{
+    FsrMargin  *margins = malloc(net->nb_nodes * sizeof(*margins));
+    FsrNetInfo *info    = &net->info;
+    double      macs    = 0;
+    int         ret;
+
+    if (!margins)
+        return -ENOMEM;
+    ret = fsr_graph_margins(net, margins);
+    if (ret >= 0) {
+        const FsrMargin m = margins[0];
+        int h = m.left > m.right ? m.left : m.right;
+        int v = m.top > m.bottom ? m.top : m.bottom;
+        info->halo = h > v ? h : v;
+    }
+    free(margins);
+    if (ret < 0)
+        return ret;
+
+    info->weights = 0;
+    for (int i = 0; i < net->nb_nodes; i++) {
+        const FsrNode *n = &net->nodes[i];
+        macs += (double)fsr_node_macs(net, n) * n->scale * n->scale;
+        if (n->op == FSR_OP_CONV)
+            info->weights += fsr_node_macs(net, n) + n->channels;
+    }
+    info->in_planes  = net->nodes[0].channels;
+    info->out_planes = net->nodes[net->output].channels;
+    info->scale      = net->nodes[net->output].scale;
+    info->macs       = macs / info->scale / info->scale;
+    return 0;
+}

@@ -1,0 +1,68 @@
+/* Which kernels a machine gets. */
+#include "nn/kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FSR_HAVE_X86 0
+
+static const struct {
+    const char          *name;
+    const FsrConvKernel *conv[3];       /* in order of preference */
+} sets[FSR_ISA_NB] = {
+    [FSR_ISA_C]      = { "c",      { &fsr_conv_c } },
+    [FSR_ISA_BLAS]   = { "blas",   { &fsr_conv_blas } },
+#if FSR_HAVE_X86
+    [FSR_ISA_AVX2]   = { "avx2",   { &fsr_conv_avx2_few, &fsr_conv_avx2_wide } },
+    [FSR_ISA_AVX512] = { "avx512", { &fsr_conv_avx512_few, &fsr_conv_avx512_wide } },
+#else
+    [FSR_ISA_AVX2]   = { "avx2",   { NULL } },
+    [FSR_ISA_AVX512] = { "avx512", { NULL } },
+#endif
+};
+
+const char *fsr_nn_isa_name(FsrIsa isa)
+{
+    return sets[isa].name;
+}
+
+int fsr_nn_isa_available(FsrIsa isa)
+{
+    switch (isa) {
+    case FSR_ISA_C:
+    case FSR_ISA_BLAS:
+        return 1;
+#if FSR_HAVE_X86
+    case FSR_ISA_AVX2:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case FSR_ISA_AVX512:
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx2") &&
+               __builtin_cpu_supports("fma");
+#endif
+    default:
+        return 0;
+    }
+}
+
+FsrIsa fsr_nn_isa(void)
+{
+    const char *cap = getenv("FASTSR_CPU");
+    int isa = FSR_ISA_NB - 1;
+
+    for (int i = 0; cap && i < FSR_ISA_NB; i++)
+        if (!strcmp(cap, sets[i].name))
+            isa = i;
+    while (!fsr_nn_isa_available(isa))
+        isa--;
+    return isa;
+}
+
+const FsrConvKernel *fsr_nn_pick_conv(FsrIsa isa, const FsrConvShape *s)
+{
+    for (int i = isa; i > 0; i--)
+        for (int j = 0; j < 3 && sets[i].conv[j]; j++)
+            if (fsr_nn_isa_available(i) && sets[i].conv[j]->fits(s))
+                return sets[i].conv[j];
+    return &fsr_conv_c;
+}

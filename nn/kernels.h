@@ -1,0 +1,72 @@
+/*
+ * Convolution kernels: one row of output samples at a time.
+ *
+ * A row holds samples one after the other, each with its planes side by side
+ * and `stride` floats to the next sample (fsr_nn_stride). A kernel gets the kh
+ * input rows of its window, each pointing at the sample under the window's left
+ * edge for output sample 0, and never reads outside the width + kw - 1 samples.
+ * Every output sample is computed in the same order of operations wherever it
+ * lies in a row: results do not depend on how a picture is cut.
+ */
+#ifndef FASTSR_NN_KERNELS_H
+#define FASTSR_NN_KERNELS_H
+
+#include <stddef.h>
+
+typedef struct FsrConvShape {
+    int cin, cin_stride;
+    int cout, cout_stride;
+    int kw, kh;
+    int relu;
+} FsrConvShape;
+
+typedef struct FsrConvKernel {
+    const char *name;
+    /* Whether the kernel can do a shape. */
+    int    (*fits)(const FsrConvShape *s);
+    /* Floats that the packed weights and bias take. */
+    size_t (*packed_floats)(const FsrConvShape *s);
+    /* weights: [cout][cin][kh][kw]; dst is 64-byte aligned. */
+    void   (*pack)(const FsrConvShape *s, const float *weights, const float *bias, float *dst);
+    /* Floats of scratch that a row of any width needs; NULL: none. */
+    size_t (*scratch_floats)(const FsrConvShape *s);
+    void   (*row)(const FsrConvShape *s, const float *packed, const float *const *rows,
+                  float *dst, int width, float *scratch);
+} FsrConvKernel;
+
+/* Sets of kernels, from the plainest to the best. */
+typedef enum FsrIsa {
+    FSR_ISA_C,          /* plain C: the definition */
+    FSR_ISA_BLAS,       /* im2col and OpenBLAS */
+    FSR_ISA_AVX2,
+    FSR_ISA_AVX512,
+    FSR_ISA_NB,
+} FsrIsa;
+
+/* Best set that this machine has and that the environment variable FASTSR_CPU
+ * (c, blas, avx2, avx512) allows. */
+FsrIsa fsr_nn_isa(void);
+
+/* "c", "blas", ... */
+const char *fsr_nn_isa_name(FsrIsa isa);
+
+/* Whether this machine can run a set. */
+int fsr_nn_isa_available(FsrIsa isa);
+
+/* The kernel of the set (or, where it has none that fits, of a plainer one). */
+const FsrConvKernel *fsr_nn_pick_conv(FsrIsa isa, const FsrConvShape *s);
+
+/* Floats between neighbouring samples of a value with this many planes: few planes
+ * are packed, others start each sample on a vector. */
+static inline int fsr_nn_stride(int channels)
+{
+    if (channels <= 4)
+        return channels;
+    return channels <= 8 ? 8 : (channels + 15) / 16 * 16;
+}
+
+extern const FsrConvKernel fsr_conv_c, fsr_conv_blas;
+extern const FsrConvKernel fsr_conv_avx2_wide, fsr_conv_avx2_few;
+extern const FsrConvKernel fsr_conv_avx512_wide, fsr_conv_avx512_few;
+
+#endif /* FASTSR_NN_KERNELS_H */

@@ -1,0 +1,93 @@
+/*
+ * Convolution as im2col and a matrix product in OpenBLAS.
+ *
+ * OpenBLAS would start its own threads for large products. Its setting for that
+ * belongs to the process, not to us, so products are cut below the size at which
+ * it considers threads (interface/gemm.c: m * n * k <= 65536 * 4).
+ */
+#include "nn/kernels.h"
+
+#include <cblas.h>
+#include <string.h>
+
+enum { MAX_PRODUCT = 65536 * 4, MAX_N = 64, MAX_K = 1024, MAX_M = 256 };
+
+typedef struct Block {
+    int m, n, k;
+} Block;
+
+static int min(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static Block block(const FsrConvShape *s)
+{
+    Block b = { .n = min(s->cout, MAX_N), .k = min(s->cin * s->kw * s->kh, MAX_K) };
+
+    b.m = min(MAX_PRODUCT / (b.n * b.k), MAX_M);
+    return b;
+}
+
+static int fits(const FsrConvShape *s)
+{
+    (void)s;
+    return 1;
+}
+
+static size_t packed_floats(const FsrConvShape *s)
+{
+    return (size_t)s->cout * (s->cin * s->kw * s->kh + 1);
+}
+
+/* [cout] biases, then the matrix [kh][kw][cin][cout] */
+static void pack(const FsrConvShape *s, const float *weights, const float *bias, float *dst)
+{
+    memcpy(dst, bias, s->cout * sizeof(*dst));
+    dst += s->cout;
+    for (int y = 0; y < s->kh; y++)
+        for (int x = 0; x < s->kw; x++)
+            for (int i = 0; i < s->cin; i++)
+                for (int o = 0; o < s->cout; o++)
+                    *dst++ = weights[((o * s->cin + i) * s->kh + y) * s->kw + x];
+}
+
+static size_t scratch_floats(const FsrConvShape *s)
+{
+    return (size_t)block(s).m * s->cin * s->kw * s->kh;
+}
+
+static void unfold(const FsrConvShape *s, const float *const *rows, int x, int m, float *col)
+{
+    for (int p = 0; p < m; p++)
+        for (int ky = 0; ky < s->kh; ky++)
+            for (int kx = 0; kx < s->kw; kx++, col += s->cin)
+                memcpy(col, rows[ky] + (x + p + kx) * s->cin_stride, s->cin * sizeof(*col));
+}
+
+static void row(const FsrConvShape *s, const float *packed, const float *const *rows,
+                float *dst, int width, float *scratch)
+{
+    const int    K = s->cin * s->kw * s->kh;
+    const Block  b = block(s);
+    const float *w = packed + s->cout;
+
+    for (int x = 0; x < width; x += b.m, dst += b.m * s->cout_stride) {
+        int m = min(b.m, width - x);
+
+        unfold(s, rows, x, m, scratch);
+        for (int p = 0; p < m; p++)
+            memcpy(dst + p * s->cout_stride, packed, s->cout * sizeof(*dst));
+        for (int n = 0; n < s->cout; n += b.n)
+            for (int k = 0; k < K; k += b.k)
+                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, min(b.n, s->cout - n),
+                            min(b.k, K - k), 1, scratch + k, K, w + (size_t)k * s->cout + n,
+                            s->cout, 1, dst + n, s->cout_stride);
+        for (int p = 0; s->relu && p < m; p++)
+            for (int o = 0; o < s->cout; o++)
+                if (dst[p * s->cout_stride + o] < 0)
+                    dst[p * s->cout_stride + o] = 0;
+    }
+}
+
+const FsrConvKernel fsr_conv_blas = { "blas", fits, packed_floats, pack, scratch_floats, row };

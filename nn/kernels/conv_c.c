@@ -1,0 +1,47 @@
+/* Convolution in plain C: what the other kernels are checked against. */
+#include "nn/kernels.h"
+
+#include <string.h>
+
+static int fits(const FsrConvShape *s)
+{
+    (void)s;
+    return 1;
+}
+
+static size_t packed_floats(const FsrConvShape *s)
+{
+    return (size_t)s->cout * (s->cin * s->kw * s->kh + 1);
+}
+
+/* [cout] biases, then weights as [cout][kh][kw][cin], the order in which a row is read */
+static void pack(const FsrConvShape *s, const float *weights, const float *bias, float *dst)
+{
+    memcpy(dst, bias, s->cout * sizeof(*dst));
+    dst += s->cout;
+    for (int o = 0; o < s->cout; o++)
+        for (int y = 0; y < s->kh; y++)
+            for (int x = 0; x < s->kw; x++)
+                for (int i = 0; i < s->cin; i++)
+                    *dst++ = weights[((o * s->cin + i) * s->kh + y) * s->kw + x];
+}
+
+static void row(const FsrConvShape *s, const float *packed, const float *const *rows,
+                float *dst, int width, float *scratch)
+{
+    (void)scratch;
+    for (int x = 0; x < width; x++, dst += s->cout_stride) {
+        const float *w = packed + s->cout;
+
+        for (int o = 0; o < s->cout; o++) {
+            float sum = packed[o];
+            for (int ky = 0; ky < s->kh; ky++)
+                for (int kx = 0; kx < s->kw; kx++)
+                    for (int i = 0; i < s->cin; i++)
+                        sum += rows[ky][(x + kx) * s->cin_stride + i] * *w++;
+            dst[o] = s->relu && sum < 0 ? 0 : sum;
+        }
+    }
+}
+
+const FsrConvKernel fsr_conv_c = { "c", fits, packed_floats, pack, NULL, row };

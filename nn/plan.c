@@ -1,0 +1,259 @@
+/* FsrNet -> FsrPlan: tile grid, row rings, kernels, memory. */
+#include "nn/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_SIZE    = 32768,
+    TILE_BYTES  = 640 << 10,    /* rings of one worker: leaves room in a 1 MiB L2 for weights */
+    MIN_TILE_W  = 64,
+    MAX_TILE_W  = 1024,
+    MIN_TILE_H  = 64,
+    HALO_FACTOR = 32,           /* tile height over halo: rows made twice stay near 3 % */
+};
+
+FsrSpan fsr_plan_span(const FsrPlan *p, int i, int j, int r)
+{
+    const FsrNode *n  = &p->net->nodes[i];
+    const int      mt = p->nodes[i].margin.top, in_mt = p->nodes[n->in[j]].margin.top;
+    int            a;
+
+    switch (n->op) {
+    case FSR_OP_CONV:
+        a = r + in_mt - mt - n->pad_top;
+        return (FsrSpan){ a, a + n->kh - 1 };
+    case FSR_OP_SHUFFLE:
+        a = (r - mt + in_mt * n->block) / n->block;     /* never negative: in_mt * block >= mt */
+        return (FsrSpan){ a, a };
+    default:
+        a = r + in_mt - mt;
+        return (FsrSpan){ a, a };
+    }
+}
+
+/* The order in which rows are made, played through without data: the longest time
+ * that a row is waited for gives the length of each ring. */
+static void simulate(FsrPlan *p, int *made, int i, int r)
+{
+    const FsrNode *n = &p->net->nodes[i];
+
+    for (; made[i] <= r; made[i]++) {
+        for (int j = 0; j < n->nb_in; j++)
+            simulate(p, made, n->in[j], fsr_plan_span(p, i, j, made[i]).last);
+        for (int j = 0; j < n->nb_in; j++) {
+            FsrPlanNode *in = &p->nodes[n->in[j]];
+            int rows = made[n->in[j]] - fsr_plan_span(p, i, j, made[i]).first;
+            if (in->ring_rows < rows)
+                in->ring_rows = rows;
+        }
+    }
+}
+
+static int size_rings(FsrPlan *p)
+{
+    int *made = calloc(p->net->nb_nodes, sizeof(*made));
+    int  out  = p->net->output, steps;
+
+    if (!made)
+        return -ENOMEM;
+    for (int i = 0; i < p->net->nb_nodes; i++)
+        p->nodes[i].ring_rows = 1;
+    /* the pattern repeats; the halo and one period of every shuffle show all of it */
+    steps = 2 * p->net->info.halo * p->net->info.scale + 64;
+    simulate(p, made, out, steps);
+    free(made);
+    return 0;
+}
+
+static int ceil_div(int a, int b)
+{
+    return (a + b - 1) / b;
+}
+
+static void choose_tiles(FsrPlan *p, int tile_w, int tile_h)
+{
+    size_t column = 0;      /* bytes of rings for one input sample across the tile */
+
+    for (int i = 0; i < p->net->nb_nodes; i++)
+        column += (size_t)p->nodes[i].ring_rows * p->nodes[i].stride * p->net->nodes[i].scale *
+                  sizeof(float);
+    if (!tile_w) {
+        tile_w = TILE_BYTES / column < MAX_TILE_W ? (int)(TILE_BYTES / column) : MAX_TILE_W;
+        tile_w = tile_w < MIN_TILE_W ? MIN_TILE_W : tile_w;
+        tile_w = ceil_div(p->width, ceil_div(p->width, tile_w));
+    }
+    if (!tile_h) {
+        tile_h = HALO_FACTOR * p->net->info.halo;
+        tile_h = tile_h < MIN_TILE_H ? MIN_TILE_H : tile_h;
+        tile_h = ceil_div(p->height, ceil_div(p->height, tile_h));
+    }
+    p->tile_w = tile_w < p->width ? tile_w : p->width;
+    p->tile_h = tile_h < p->height ? tile_h : p->height;
+    p->cols   = ceil_div(p->width, p->tile_w);
+    p->rows   = ceil_div(p->height, p->tile_h);
+}
+
+static size_t align16(size_t floats)
+{
+    return (floats + 15) & ~(size_t)15;
+}
+
+static int alloc_floats(float **dst, size_t floats)
+{
+    void *mem;
+
+    if (floats > SIZE_MAX / sizeof(float) - 64 ||
+        posix_memalign(&mem, 64, floats * sizeof(float) + 64))
+        return -ENOMEM;
+    memset(mem, 0, floats * sizeof(float) + 64);    /* unused planes stay zero for ever */
+    *dst = mem;
+    return 0;
+}
+
+static int setup_conv(FsrPlan *p, int i, FsrIsa isa, size_t *scratch)
+{
+    const FsrNode *n  = &p->net->nodes[i];
+    FsrPlanNode   *pn = &p->nodes[i];
+    size_t         floats;
+    int            ret;
+
+    pn->shape = (FsrConvShape){
+        .cin  = p->net->nodes[n->in[0]].channels, .cin_stride  = p->nodes[n->in[0]].stride,
+        .cout = n->channels,                      .cout_stride = pn->stride,
+        .kw   = n->kw, .kh = n->kh, .relu = n->relu,
+    };
+    pn->kernel = fsr_nn_pick_conv(isa, &pn->shape);
+    floats     = pn->kernel->packed_floats(&pn->shape);
+    if ((ret = alloc_floats(&pn->packed, floats)) < 0)
+        return ret;
+    pn->kernel->pack(&pn->shape, n->weights, n->bias, pn->packed);
+    p->bytes += floats * sizeof(float);
+    if (pn->kernel->scratch_floats && *scratch < pn->kernel->scratch_floats(&pn->shape))
+        *scratch = pn->kernel->scratch_floats(&pn->shape);
+    return 0;
+}
+
+static int layout(FsrPlan *p, FsrIsa isa)
+{
+    size_t at = 0, scratch = 0, widest = 0;
+    int    ret;
+
+    for (int i = 0; i < p->net->nb_nodes; i++) {
+        FsrPlanNode *pn = &p->nodes[i];
+        size_t width = (size_t)p->tile_w * p->net->nodes[i].scale + pn->margin.left +
+                       pn->margin.right;
+
+        /* one cache line more: rows of a power of two would fall into the same sets */
+        pn->pitch  = align16(width * pn->stride) + 16;
+        pn->offset = at;
+        at += pn->pitch * pn->ring_rows;
+        widest = widest < width ? width : widest;
+        if (p->net->nodes[i].op == FSR_OP_CONV && (ret = setup_conv(p, i, isa, &scratch)) < 0)
+            return ret;
+    }
+    p->planar        = at;
+    p->scratch       = at + align16(widest);
+    p->worker_floats = p->scratch + align16(scratch);
+    return 0;
+}
+
+static int alloc_workers(FsrPlan *p)
+{
+    int ret;
+
+    if (!(p->workers = calloc(p->nb_workers, sizeof(*p->workers))))
+        return -ENOMEM;
+    for (int i = 0; i < p->nb_workers; i++) {
+        if ((ret = alloc_floats(&p->workers[i].memory, p->worker_floats)) < 0)
+            return ret;
+        if (!(p->workers[i].made = malloc(p->net->nb_nodes * sizeof(*p->workers[i].made))))
+            return -ENOMEM;
+        p->bytes += p->worker_floats * sizeof(float) +
+                    p->net->nb_nodes * sizeof(*p->workers[i].made);
+    }
+    return 0;
+}
+
+static int build(FsrPlan *p, FsrIsa isa, int tile_w, int tile_h)
+{
+    FsrMargin *margins = malloc(p->net->nb_nodes * sizeof(*margins));
+    int ret;
+
+    p->nodes = calloc(p->net->nb_nodes, sizeof(*p->nodes));
+    if (!margins || !p->nodes) {
+        free(margins);
+        return -ENOMEM;
+    }
+    ret = fsr_graph_margins(p->net, margins);
+    for (int i = 0; ret >= 0 && i < p->net->nb_nodes; i++) {
+        p->nodes[i].margin = margins[i];
+        p->nodes[i].stride = fsr_nn_stride(p->net->nodes[i].channels);
+    }
+    free(margins);
+    if (ret < 0 || (ret = size_rings(p)) < 0)
+        return ret;
+    choose_tiles(p, tile_w, tile_h);
+    p->bytes = sizeof(*p) + p->net->nb_nodes * sizeof(*p->nodes);
+    if ((ret = layout(p, isa)) < 0)
+        return ret;
+    return alloc_workers(p);
+}
+
+int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
+                     FsrIsa isa, int tile_w, int tile_h, char *err, size_t err_size)
+{
+    FsrPlan *p;
+    int ret;
+
+    *plan = NULL;
+    if (width < 1 || height < 1 || width > MAX_SIZE || height > MAX_SIZE)
+        return fsr_nn_fail(err, err_size, -EINVAL, "picture size %dx%d is outside 1x1 to %dx%d",
+                           width, height, MAX_SIZE, MAX_SIZE);
+    if (nb_workers < 1 || tile_w < 0 || tile_h < 0)
+        return fsr_nn_fail(err, err_size, -EINVAL, "a plan needs at least one worker");
+    if (!(p = calloc(1, sizeof(*p))))
+        return fsr_nn_fail(err, err_size, -ENOMEM, "out of memory");
+    p->net        = net;
+    p->width      = width;
+    p->height     = height;
+    p->nb_workers = nb_workers;
+    if ((ret = build(p, isa, tile_w, tile_h)) < 0) {
+        fsr_nn_plan_free(&p);
+        return fsr_nn_fail(err, err_size, ret, "cannot plan the network for %dx%d: %s", width,
+                           height, strerror(-ret));
+    }
+    *plan = p;
+    return 0;
+}
+
+int fsr_nn_plan(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
+                char *err, size_t err_size)
+{
+    return fsr_nn_plan_with(plan, net, width, height, nb_workers, fsr_nn_isa(), 0, 0, err,
+                            err_size);
+}
+
+void fsr_nn_plan_free(FsrPlan **plan)
+{
+    FsrPlan *p = *plan;
+
+    *plan = NULL;
+    if (!p)
+        return;
+    for (int i = 0; p->nodes && i < p->net->nb_nodes; i++)
+        free(p->nodes[i].packed);
+    for (int i = 0; p->workers && i < p->nb_workers; i++) {
+        free(p->workers[i].memory);
+        free(p->workers[i].made);
+    }
+    free(p->nodes);
+    free(p->workers);
+    free(p);
+}
+
+size_t fsr_nn_plan_bytes(const FsrPlan *plan)
+{
+    return plan->bytes;
+}

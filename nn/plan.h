@@ -1,0 +1,55 @@
+/*
+ * A network laid out for one picture size.
+ *
+ * Each value of a tile lives in a ring of rows that is just long enough for the
+ * rows that its readers still need; rows are made on demand, from the output back
+ * to the input, so that all rings together stay in the second-level cache.
+ */
+#ifndef FASTSR_NN_PLAN_H
+#define FASTSR_NN_PLAN_H
+
+#include "nn/graph.h"
+#include "nn/kernels.h"
+
+typedef struct FsrPlanNode {
+    FsrMargin            margin;
+    int                  stride;        /* floats from one sample to the next */
+    int                  ring_rows;
+    size_t               pitch;         /* floats from one row of the ring to the next */
+    size_t               offset;        /* of the ring in a worker's memory, floats */
+    FsrConvShape         shape;
+    const FsrConvKernel *kernel;
+    float               *packed;
+} FsrPlanNode;
+
+typedef struct FsrWorker {
+    float *memory;
+    int   *made;                        /* rows of each value made so far in this tile */
+} FsrWorker;
+
+struct FsrPlan {
+    const FsrNet *net;
+    int           width, height;
+    int           tile_w, tile_h, cols, rows;
+    FsrPlanNode  *nodes;
+    int           nb_workers;
+    FsrWorker    *workers;
+    size_t        scratch;              /* offset of the scratch in a worker's memory */
+    size_t        planar;               /* offset of one row of one plane, for get and put */
+    size_t        worker_floats;
+    size_t        bytes;
+    uint64_t     *node_ns;              /* time spent in each node, one worker; NULL: not wanted */
+};
+
+/* What fsr_nn_plan does, with the choices that it makes left to the caller.
+ * tile_w, tile_h: 0 = choose. */
+int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
+                     FsrIsa isa, int tile_w, int tile_h, char *err, size_t err_size);
+
+/* The rows [first, last] of its input j that row r of node i is made from. */
+typedef struct FsrSpan {
+    int first, last;
+} FsrSpan;
+FsrSpan fsr_plan_span(const FsrPlan *p, int i, int j, int r);
+
+#endif /* FASTSR_NN_PLAN_H */

@@ -1,0 +1,232 @@
+/* Runs one tile of a plan, row by row, from the output's demand. */
+#include "nn/plan.h"
+
+#include <string.h>
+#include <time.h>
+
+typedef struct Job {
+    FsrPlan       *p;
+    const FsrNnIO *io;
+    FsrWorker     *w;
+    int            x, y, width, height;     /* input samples */
+    int64_t        macs;
+} Job;
+
+int fsr_nn_jobs(const FsrPlan *p)
+{
+    return p->cols * p->rows;
+}
+
+static int min(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int clamp(int v, int lo, int hi)
+{
+    return v < lo ? lo : v > hi ? hi : v;
+}
+
+static void input_rect(const FsrPlan *p, int job, int *x, int *y, int *w, int *h)
+{
+    *x = job % p->cols * p->tile_w;
+    *y = job / p->cols * p->tile_h;
+    *w = min(p->tile_w, p->width - *x);
+    *h = min(p->tile_h, p->height - *y);
+}
+
+void fsr_nn_job_rect(const FsrPlan *p, int job, int *x, int *y, int *w, int *h)
+{
+    int s = p->net->info.scale;
+
+    input_rect(p, job, x, y, w, h);
+    *x *= s;
+    *y *= s;
+    *w *= s;
+    *h *= s;
+}
+
+static float *ring_row(const Job *t, int i, int r)
+{
+    const FsrPlanNode *pn = &t->p->nodes[i];
+    return t->w->memory + pn->offset + pn->pitch * (r % pn->ring_rows);
+}
+
+/* Samples in a row of node i of this tile. */
+static int row_width(const Job *t, int i)
+{
+    const FsrMargin *m = &t->p->nodes[i].margin;
+    return t->width * t->p->net->nodes[i].scale + m->left + m->right;
+}
+
+/* The picture goes on beyond its border with its border samples. */
+static void input_row(const Job *t, int r, float *dst)
+{
+    const FsrPlan     *p  = t->p;
+    const FsrPlanNode *pn = &p->nodes[0];
+    const int  y    = clamp(t->y - pn->margin.top + r, 0, p->height - 1);
+    const int  x0   = t->x - pn->margin.left, n = row_width(t, 0);
+    const int  left = x0 < 0 ? -x0 : 0;
+    const int  have = min(x0 + n, p->width) - (x0 + left);
+    const int  planes = p->net->nodes[0].channels;
+    float     *row  = planes == 1 ? dst : t->w->memory + p->planar;
+
+    for (int c = 0; c < planes; c++) {
+        t->io->get(t->io->opaque, c, x0 + left, y, have, 1, row + left, n);
+        for (int x = 0; x < left; x++)
+            row[x] = row[left];
+        for (int x = left + have; x < n; x++)
+            row[x] = row[left + have - 1];
+        for (int x = 0; row != dst && x < n; x++)
+            dst[x * pn->stride + c] = row[x];
+    }
+}
+
+static void conv_row(Job *t, int i, int r, float *dst)
+{
+    const FsrNode     *n  = &t->p->net->nodes[i];
+    const FsrPlanNode *pn = &t->p->nodes[i], *in = &t->p->nodes[n->in[0]];
+    const int first = fsr_plan_span(t->p, i, 0, r).first;
+    const int left  = in->margin.left - pn->margin.left - n->pad_left;
+    const int width = row_width(t, i);
+    const float *rows[FSR_NN_MAX_KERNEL];
+
+    for (int k = 0; k < n->kh; k++)
+        rows[k] = ring_row(t, n->in[0], first + k) + left * in->stride;
+    pn->kernel->row(&pn->shape, pn->packed, rows, dst, width, t->w->memory + t->p->scratch);
+    t->macs += fsr_node_macs(t->p->net, n) * width;
+}
+
+/* Row of input j that lies under row r of node i, at the sample under its first one. */
+static const float *under(const Job *t, int i, int j, int r)
+{
+    const int          k  = t->p->net->nodes[i].in[j];
+    const FsrPlanNode *in = &t->p->nodes[k];
+
+    return ring_row(t, k, fsr_plan_span(t->p, i, j, r).first) +
+           (in->margin.left - t->p->nodes[i].margin.left) * in->stride;
+}
+
+static void add_row(const Job *t, int i, int r, float *dst)
+{
+    const float *a = under(t, i, 0, r), *b = under(t, i, 1, r);
+    const int    n = row_width(t, i) * t->p->nodes[i].stride;
+
+    for (int k = 0; k < n; k++)
+        dst[k] = a[k] + b[k];
+    for (int k = 0; t->p->net->nodes[i].relu && k < n; k++)
+        dst[k] = dst[k] < 0 ? 0 : dst[k];
+}
+
+static void relu_row(const Job *t, int i, int r, float *dst)
+{
+    const float *a = under(t, i, 0, r);
+    const int    n = row_width(t, i) * t->p->nodes[i].stride;
+
+    for (int k = 0; k < n; k++)
+        dst[k] = a[k] < 0 ? 0 : a[k];
+}
+
+static void concat_row(const Job *t, int i, int r, float *dst)
+{
+    const FsrNode *n      = &t->p->net->nodes[i];
+    const int      stride = t->p->nodes[i].stride, width = row_width(t, i);
+
+    for (int j = 0; j < n->nb_in; j++) {
+        const float *src    = under(t, i, j, r);
+        const int    planes = t->p->net->nodes[n->in[j]].channels;
+        const int    step   = t->p->nodes[n->in[j]].stride;
+
+        for (int x = 0; x < width; x++)
+            memcpy(dst + x * stride, src + x * step, planes * sizeof(*dst));
+        dst += planes;
+    }
+}
+
+static void shuffle_row(const Job *t, int i, int r, float *dst)
+{
+    const FsrNode     *n  = &t->p->net->nodes[i];
+    const FsrPlanNode *pn = &t->p->nodes[i], *in = &t->p->nodes[n->in[0]];
+    const int b     = n->block, width = row_width(t, i);
+    const int skip  = in->margin.left * b - pn->margin.left;
+    const int py    = (r - pn->margin.top + in->margin.top * b) % b;
+    const int plane = n->crd ? b * b : 1, phase = n->crd ? 1 : n->channels;
+    const float *src = ring_row(t, n->in[0], fsr_plan_span(t->p, i, 0, r).first) +
+                       skip / b * in->stride + py * b * phase;
+    int px = skip % b;
+
+    for (int x = 0; x < width; x++, dst += pn->stride) {
+        for (int c = 0; c < n->channels; c++)
+            dst[c] = src[px * phase + c * plane];
+        if (++px == b) {
+            px   = 0;
+            src += in->stride;
+        }
+    }
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + ts.tv_nsec;
+}
+
+static void make_row(Job *t, int i, int r)
+{
+    uint64_t start = t->p->node_ns ? now_ns() : 0;
+    float   *dst   = ring_row(t, i, r);
+
+    switch (t->p->net->nodes[i].op) {
+    case FSR_OP_INPUT:   input_row(t, r, dst);   break;
+    case FSR_OP_CONV:    conv_row(t, i, r, dst); break;
+    case FSR_OP_ADD:     add_row(t, i, r, dst);  break;
+    case FSR_OP_RELU:    relu_row(t, i, r, dst); break;
+    case FSR_OP_SHUFFLE: shuffle_row(t, i, r, dst); break;
+    case FSR_OP_CONCAT:  concat_row(t, i, r, dst);  break;
+    }
+    if (t->p->node_ns)
+        t->p->node_ns[i] += now_ns() - start;
+}
+
+static void demand(Job *t, int i, int r)
+{
+    const FsrNode *n    = &t->p->net->nodes[i];
+    int           *made = t->w->made;
+
+    for (; made[i] <= r; made[i]++) {
+        for (int j = 0; j < n->nb_in; j++)
+            demand(t, n->in[j], fsr_plan_span(t->p, i, j, made[i]).last);
+        make_row(t, i, made[i]);
+    }
+}
+
+static void deliver(const Job *t, int r)
+{
+    const int    i = t->p->net->output, s = t->p->net->info.scale;
+    const int    planes = t->p->net->nodes[i].channels, stride = t->p->nodes[i].stride;
+    const int    width  = row_width(t, i);
+    const float *src    = ring_row(t, i, r);
+    float       *row    = t->w->memory + t->p->planar;
+
+    for (int c = 0; c < planes; c++) {
+        for (int x = 0; stride != 1 && x < width; x++)
+            row[x] = src[x * stride + c];
+        t->io->put(t->io->opaque, c, t->x * s, t->y * s + r, width, 1, stride == 1 ? src : row,
+                   width);
+    }
+}
+
+int64_t fsr_nn_run(FsrPlan *p, const FsrNnIO *io, int job, int worker)
+{
+    Job t = { .p = p, .io = io, .w = &p->workers[worker] };
+
+    input_rect(p, job, &t.x, &t.y, &t.width, &t.height);
+    memset(t.w->made, 0, p->net->nb_nodes * sizeof(*t.w->made));
+    for (int r = 0; r < t.height * p->net->info.scale; r++) {
+        demand(&t, p->net->output, r);
+        deliver(&t, r);
+    }
+    return t.macs;
+}
