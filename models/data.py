@@ -3,7 +3,8 @@
 Definitions used everywhere in models/:
   luma   BT.601 limited-range Y as MATLAB's rgb2ycbcr gives it for 8-bit input, rounded, 16..235
   LR     MATLAB's imresize(..., 1/scale, 'bicubic'): cubic a = -0.5, widened by scale, rounded to 8 bit
-  up     imresize(LR, scale, 'bicubic'), float, not rounded: the input of HR-domain networks
+  up     LR enlarged by the same cubic (a = -0.5), borders replicated, float, not rounded: the input of
+         HR-domain networks and the anchor that LR-domain networks add their detail to
 """
 import os
 import subprocess
@@ -100,47 +101,78 @@ def shrunk(hr, factors):
         yield round8(imresize(hr, f))
 
 
-class Patches:
-    """Random square patches of (network input with halo, HR target) for pictures held in memory.
+class Upscaler:
+    """Bicubic upscale by `scale` of any rectangle, borders replicated: the C core's anchor (DESIGN: a = -0.5).
 
-    kind 'hr': input is `up` at HR size; kind 'lr': input is LR, target is HR minus its bicubic.
-    Inputs are extended by replication as far as the halo reaches, as the C core does at run time,
-    so patches at picture borders are seen in training too. All values are code values / 255.
+    Rectangles may reach outside the picture: its last row or column is repeated there, as the core does
+    with a network's input.
     """
 
-    def __init__(self, pairs, scale, kind, halo, rng):
-        self.scale, self.kind, self.halo, self.rng = scale, kind, halo, rng
-        self.x, self.t, area = [], [], []
-        for hr, lr in pairs:
-            up = imresize(lr, scale)
-            if kind == 'hr':
-                x, t = up / 255.0, hr / 255.0
-            else:
-                x, t = lr / 255.0, (hr - up) / 255.0
-            self.x.append(np.pad(x.astype(np.float32), halo, 'edge'))
-            self.t.append(t.astype(np.float32))
-            area.append(x.size)
+    def __init__(self, scale):
+        self.scale = scale
+        u = (np.arange(scale) + 0.5) / scale - 0.5
+        self.left = np.floor(u).astype(int) - 1
+        w = _cubic(u[:, None] - self.left[:, None] - np.arange(4))
+        self.w = (w / w.sum(1, keepdims=True)).astype(np.float32)
+
+    def _matrix(self, begin, end, n):
+        """(first sample used, matrix [end - begin, samples used]) for HR rows begin..end of n LR rows."""
+        i = np.clip(np.arange(begin, end), 0, n * self.scale - 1)
+        taps = np.clip((i // self.scale + self.left[i % self.scale])[:, None] + np.arange(4), 0, n - 1)
+        low = int(taps.min())
+        m = np.zeros((end - begin, int(taps.max()) - low + 1), np.float32)
+        np.add.at(m, (np.arange(end - begin)[:, None], taps - low), self.w[i % self.scale])
+        return low, m
+
+    def rect(self, lr, y0, y1, x0, x1):
+        """HR rows y0..y1, columns x0..x1 of the upscaled picture, float32 code values, not rounded."""
+        y, a = self._matrix(y0, y1, lr.shape[0])
+        x, b = self._matrix(x0, x1, lr.shape[1])
+        return a @ lr[y:y + a.shape[1], x:x + b.shape[1]].astype(np.float32) @ b.T
+
+    def whole(self, lr):
+        return self.rect(lr, 0, lr.shape[0] * self.scale, 0, lr.shape[1] * self.scale)
+
+
+class Patches:
+    """Random square patches of (network input with halo, HR target) from pictures held in memory as bytes.
+
+    pictures: list of (HR, [LR, ...]): one HR with LR versions of equal size, e.g. coded at several qualities.
+    kind 'hr': the input is the bicubic upscale; kind 'lr': the input is LR, the target is HR minus its bicubic.
+    The input is extended by replication as far as the halo reaches, as the C core does at run time,
+    so patches at picture borders are seen in training as well. All values are code values / 255.
+    """
+
+    def __init__(self, pictures, scale, kind, halo, rng):
+        self.pictures, self.scale, self.kind, self.halo, self.rng = pictures, scale, kind, halo, rng
+        self.up = Upscaler(scale)
+        area = [hr.size for hr, _ in pictures]
         self.p = np.cumsum(area) / np.sum(area)
 
-    def batch(self, n, size):
-        """n patches whose target is size x size HR samples: x [n,1,..], t [n,1,size,size]."""
-        r, s = self.rng, 1 if self.kind == 'hr' else self.scale
+    def _one(self, size):
+        r, s, m = self.rng, self.scale, self.halo
+        hr, versions = self.pictures[int(np.searchsorted(self.p, r.random()))]
+        lr = versions[int(r.integers(0, len(versions)))]
         c = size // s
-        xs, ts = [], []
-        for _ in range(n):
-            k = int(np.searchsorted(self.p, r.random()))
-            x, t = self.x[k], self.t[k]
-            i = int(r.integers(0, t.shape[0] // s - c + 1))
-            j = int(r.integers(0, t.shape[1] // s - c + 1))
-            a = x[i:i + c + 2 * self.halo, j:j + c + 2 * self.halo]
-            b = t[s * i:s * (i + c), s * j:s * (j + c)]
-            turn = int(r.integers(0, 8))
-            if turn & 1:
-                a, b = a[:, ::-1], b[:, ::-1]
-            if turn & 2:
-                a, b = a[::-1], b[::-1]
-            if turn & 4:
-                a, b = a.T, b.T
-            xs.append(a)
-            ts.append(b)
-        return np.stack(xs)[:, None], np.stack(ts)[:, None]
+        i, j = (int(r.integers(0, n - c + 1)) for n in lr.shape)
+        y, x = i * s, j * s
+        t = hr[y:y + size, x:x + size].astype(np.float32)
+        if self.kind == 'hr':
+            a = self.up.rect(lr, y - m, y + size + m, x - m, x + size + m)
+        else:
+            rows, cols = (np.clip(np.arange(k - m, k + c + m), 0, n - 1) for k, n in zip((i, j), lr.shape))
+            a = lr[np.ix_(rows, cols)].astype(np.float32)
+            t = t - self.up.rect(lr, y, y + size, x, x + size)
+        turn = int(r.integers(0, 8))
+        if turn & 1:
+            a, t = a[:, ::-1], t[:, ::-1]
+        if turn & 2:
+            a, t = a[::-1], t[::-1]
+        if turn & 4:
+            a, t = a.T, t.T
+        return a, t
+
+    def batch(self, n, size):
+        """n patches whose target is size x size HR samples (a multiple of scale): x [n,1,..], t [n,1,size,size]."""
+        pairs = [self._one(size) for _ in range(n)]
+        return tuple(np.stack(v)[:, None] / np.float32(255) for v in zip(*pairs))

@@ -55,7 +55,7 @@ def graph(layers, name):
     return helper.make_graph(nodes, name, [value('input', 'height', 'width')], [value('output', *out)], weights)
 
 
-def evaluate(model, x, scale):
+def evaluate(model, x):
     """The ONNX file on one plane in numpy (float32): border replicated once around the input, then valid layers."""
     w = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     halo = sum((w[n.input[1]].shape[2] - 1) // 2 for n in model.graph.node if n.op_type == 'Conv')
@@ -87,9 +87,9 @@ def check(model, net, pairs, scale):
     """(mean PSNR of the file, largest difference from PyTorch) over pairs."""
     worst, total = 0.0, 0.0
     for hr, lr in pairs:
-        up = data.imresize(lr, scale)
-        x = ((up if net.kind == 'hr' else lr) / 255.0).astype(np.float32)
-        y = evaluate(model, x, scale)
+        up = data.Upscaler(scale).whole(lr)
+        x = (up if net.kind == 'hr' else lr).astype(np.float32) / np.float32(255)
+        y = evaluate(model, x)
         with torch.no_grad():
             ref = net(torch.from_numpy(np.pad(x, net.halo, 'edge'))[None, None])[0, 0].numpy()
         worst = max(worst, float(np.abs(y - ref).max()))

@@ -107,14 +107,79 @@ class Srcnn(nn.Module):
         return [c1, ('relu',), c2, ('relu',), c3]
 
 
-# name -> (how to build, scale, training settings)
+class WideConv(nn.Module):
+    """Linear block of SESR (Bhardwaj et al., MLSys 2022): k x k to `wide` planes, 1x1 back, identity if residual.
+
+    The two products are collapsed into one k x k kernel before use, in training too: same gradients, a tenth
+    of the work.
+    """
+
+    def __init__(self, ci, co, k, residual=False, wide=128, gain=1.0):
+        super().__init__()
+        self.shape, self.residual = (co, ci, k, k), residual
+        self.expand = nn.Parameter(torch.randn(wide, ci * k * k) * math.sqrt(1.0 / (ci * k * k)))
+        self.project = nn.Parameter(torch.randn(co, wide) * gain * math.sqrt((0.1 if residual else 2.0) / wide))
+        self.bias = nn.Parameter(torch.zeros(co))
+
+    def kernel(self):
+        w = (self.project @ self.expand).view(self.shape)
+        if self.residual:
+            eye = torch.zeros_like(w)
+            d = torch.arange(w.shape[0])
+            eye[d, d, w.shape[2] // 2, w.shape[3] // 2] = 1
+            w = w + eye
+        return w.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, x):
+        return F.conv2d(x, self.kernel(), self.bias)
+
+
+class Sesr(nn.Module):
+    """Shape of SESR-M<m>: 5x5 1->f, m times 3x3 f->f, one long skip, 5x5 f->scale^2, pixel shuffle; ReLU.
+
+    Gives the detail that is added to the bicubic upscale (the original adds the LR luma before the shuffle).
+    """
+    kind = 'lr'
+
+    def __init__(self, m, scale=2, f=16):
+        super().__init__()
+        self.scale = scale
+        self.first, self.last = WideConv(1, f, 5), WideConv(f, scale * scale, 5, gain=0.02)
+        self.middle = nn.ModuleList([WideConv(f, f, 3, True) for _ in range(m)])
+        self.halo = 4 + m
+        self.mac = (25 * f + m * 9 * f * f + 25 * f * scale * scale) // (scale * scale)
+        self.arch = (f'SESR-M{m} shape: 5x5 1->{f}, {m} x 3x3 {f}->{f}, long skip, 5x5 {f}->{scale * scale}, '
+                     f'depth to space; ReLU')
+
+    def forward(self, x):
+        m = len(self.middle)
+        h = first = F.relu(self.first(x.contiguous(memory_format=torch.channels_last)))
+        for c in self.middle:
+            h = F.relu(c(h))
+        return F.pixel_shuffle(self.last(h + first[:, :, m:-m, m:-m]), self.scale)
+
+    def layers(self):
+        conv = lambda c: ('conv', c.kernel().contiguous(), c.bias)
+        chain = [conv(self.first), ('relu',), ('keep',)]
+        for c in self.middle:
+            chain += [conv(c), ('relu',)]
+        return chain + [('add',), conv(self.last), ('shuffle', self.scale)]
+
+
+# name -> dict(build: makes the network, scale, coded: trained on decoded x265 pictures, and training settings:
+#              steps, batch, micro: patches at a time, size: HR samples of a patch side)
 MODELS = {}
 
 
-def _add(name, build, scale, **settings):
-    MODELS[name] = dict(build=build, scale=scale, **settings)
+def _add(name, build, scale, clean, coded):
+    MODELS[name] = dict(build=build, scale=scale, coded=False, **clean)
+    MODELS[name + '-coded'] = dict(build=build, scale=scale, coded=True, **coded)
 
 
 for _s in (2, 3, 4):
-    _add(f'srcnn-915-x{_s}', lambda: Srcnn(9, 1, 5), _s, steps=36000 if _s == 2 else 22000, batch=16, micro=4, size=48)
-    _add(f'srcnn-955-x{_s}', lambda: Srcnn(9, 5, 5), _s, steps=30000, batch=16, micro=4, size=48)
+    _set = dict(batch=16, micro=4, size=48, steps=30000 if _s == 2 else 22000)
+    _add(f'srcnn-915-x{_s}', lambda: Srcnn(9, 1, 5), _s, _set, _set)
+    _add(f'srcnn-955-x{_s}', lambda: Srcnn(9, 5, 5), _s, _set, _set)
+for _m in (3, 5):  # the 91-image set is made of small pictures: small patches there
+    _add(f'sesr-m{_m}-x2', lambda m=_m: Sesr(m), 2, dict(batch=16, micro=8, size=64, steps=40000),
+         dict(batch=8, micro=4, size=128, steps=30000))

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Trains one model of nets.py: train.py NAME [--data DIR ...] [--steps N] [--work DIR] [--out FILE].
 
-Pictures come from --data, else $FASTSR_DATA, else ../../shared/data/images/train beside the checkout.
+Training material: --data, else $FASTSR_DATA, else the folders of ../shared/data beside the checkout. Pictures for
+clean models; for models that end in -coded clips, which are encoded with x265 first (coded.py).
 A run is seeded and can be stopped at any time: it goes on from WORK/NAME/checkpoint.pt.
 Writes there: log.csv, curve.png, checkpoint.pt, best-known weights in final.pt at the end.
 """
@@ -16,6 +17,7 @@ import time
 import numpy as np
 import torch
 
+import coded
 import data
 from nets import MODELS
 
@@ -26,8 +28,8 @@ SHARED = os.environ.get('FASTSR_SHARED') or os.path.join(HERE, '..', '..', 'shar
 def options():
     p = argparse.ArgumentParser(description='Train one network of fastsr.')
     p.add_argument('model', choices=sorted(MODELS))
-    p.add_argument('--data', nargs='+', help='folders of training pictures')
-    p.add_argument('--test', default=os.path.join(SHARED, 'images', 'set5'), help='test pictures, never trained on')
+    p.add_argument('--data', nargs='+', help='folders of training pictures (clips for models that end in -coded)')
+    p.add_argument('--test', nargs='+', help='test pictures or clips, never trained on')
     p.add_argument('--work', default=os.path.join(HERE, 'work'))
     p.add_argument('--steps', type=int)
     p.add_argument('--lr', type=float, default=1e-3)
@@ -46,18 +48,21 @@ def psnr(a, b, crop):
 
 def enlarge(net, lr, scale):
     """LR uint8 -> HR uint8 through the network, borders as in the C core."""
-    up = data.imresize(lr, scale)
-    x = np.pad((up if net.kind == 'hr' else lr).astype(np.float32) / 255.0, net.halo, 'edge')
+    up = data.Upscaler(scale).whole(lr)
+    x = np.pad((up if net.kind == 'hr' else lr).astype(np.float32) / np.float32(255), net.halo, 'edge')
     with torch.no_grad():
-        y = net(torch.from_numpy(x.astype(np.float32))[None, None])[0, 0].numpy()
+        y = net(torch.from_numpy(x)[None, None])[0, 0].numpy()
     return data.round8(y * 255.0 + (0 if net.kind == 'hr' else up))
 
 
 def score(net, pairs, scale):
-    return float(np.mean([psnr(enlarge(net, lr, scale), hr, scale) for hr, lr in pairs]))
+    """Mean luma PSNR over pairs of (HR, LR)."""
+    return float(np.mean([psnr(enlarge(net, lr, scale), hr, scale) for hr, lr in pairs])) if pairs else float('nan')
 
 
-def load(args, scale):
+def stills(args, spec):
+    """(training pictures, validation pairs, test pairs) of clean pictures, MATLAB-style bicubic."""
+    scale = spec['scale']
     folders = args.data or os.environ.get('FASTSR_DATA', '').split() or [os.path.join(SHARED, 'images', 'train')]
     files = data.find(folders)
     if not files:
@@ -65,8 +70,31 @@ def load(args, scale):
     held = files[::12]  # one in twelve is never trained on: validation
     print(f'{len(files)} pictures, {len(held)} of them for validation', flush=True)
     small = [data.pair(v, scale) for f in files if f not in held
-             for v in data.shrunk(data.luma(f), (0.9, 0.8, 0.7, 0.6)) if min(v.shape) >= 64]
-    return small, [data.pair(data.luma(f), scale) for f in held]
+             for v in data.shrunk(data.luma(f), (0.9, 0.8, 0.7, 0.6)) if min(v.shape) >= spec['size'] + scale]
+    test = data.find(args.test or [os.path.join(SHARED, 'images', 'set5')])
+    return ([(hr, [lr]) for hr, lr in small], [data.pair(data.luma(f), scale) for f in held],
+            [data.pair(data.luma(f), scale) for f in test])
+
+
+def clips(args, spec):
+    """The same for clips that went through x265 at several QPs."""
+    scale = spec['scale']
+    own = [os.path.join(SHARED, 'video', n) for n in coded.TRAIN_CLIPS] + [os.path.join(SHARED, 'train_video')]
+    files = data.find(args.data or os.environ.get('FASTSR_DATA', '').split() or own, data.CLIPS)
+    if not files:
+        sys.exit('train.py: no clips; name clips or folders with --data or FASTSR_DATA')
+    test = data.find(args.test or [os.path.join(SHARED, 'video', n) for n in coded.TEST_CLIPS], data.CLIPS)
+    cache = os.path.join(args.work, 'coded')
+    held = [f for f in files if os.path.basename(f) in coded.HELD_CLIPS] or files[:1]
+    train = []
+    for f in files:
+        print(f'encoding {f} for {"validation" if f in held else "training"}', flush=True)
+        c = coded.clip(f, scale, cache)
+        if f not in held:
+            train += coded.pictures(c)
+    sample = lambda names: [p for f in names for c in [coded.clip(f, scale, cache)] for q in coded.QPS
+                            for p in coded.pairs(c, f'b_{q}', 12)]
+    return train, sample(held), sample(test)
 
 
 class Run:
@@ -143,8 +171,7 @@ def main():
     os.makedirs(folder, exist_ok=True)
     check = os.path.join(folder, 'checkpoint.pt')
     run = Run(args, spec)
-    train, val = load(args, scale)
-    test = [data.pair(data.luma(f), scale) for f in data.find([args.test])]
+    train, val, test = (clips if spec['coded'] else stills)(args, spec)
     patches = data.Patches(train, scale, run.net.kind, run.net.halo, run.rng)
     if os.path.exists(check):
         run.load(check)
@@ -158,7 +185,7 @@ def main():
     while run.step <= steps:
         if run.step % args.every == 0 or run.step == steps:
             run.spent = time.time() - began
-            v, t = score(run.ema, val, scale), score(run.ema, test, scale) if test else float('nan')
+            v, t = score(run.ema, val, scale), score(run.ema, test, scale)
             left = (time.time() - t0) / max(1, run.step - first) * (steps - run.step)
             print(f'{args.model} {run.step}/{steps} loss {loss / args.every:.6f} held-out {v:.3f} dB test {t:.3f} dB'
                   f' left {left / 60:.1f} min', flush=True)
