@@ -1,0 +1,671 @@
+/* nn: plans and runs, against direct evaluation in double precision. */
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "nn/plan.h"
+#include "onnx_writer.h"
+
+enum { MAX_OPS = 12, MAX_SIDE = 2000 };
+
+/* A graph in the test's own words. */
+typedef struct Op {
+    FsrOp  op;
+    int    in[2], channels, scale;
+    int    kw, kh, pl, pt;          /* conv */
+    float *w, *b;
+    int    block, crd;              /* shuffle */
+    int    reach;                   /* how far it looks into the input, its own samples */
+} Op;
+
+typedef struct Graph {
+    Op  ops[MAX_OPS];
+    int nb;
+} Graph;
+
+static uint32_t seed;
+
+static uint32_t rnd(uint32_t n)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % n;
+}
+
+static float rndf(void)
+{
+    return rnd(1 << 20) / (float)(1 << 19) - 1;
+}
+
+static int max(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static Op *add_op(Graph *g, FsrOp op, int in, int in2)
+{
+    Op *o = &g->ops[g->nb++];
+
+    memset(o, 0, sizeof(*o));
+    o->op    = op;
+    o->in[0] = in;
+    o->in[1] = in2;
+    if (op != FSR_OP_INPUT) {
+        o->channels = g->ops[in].channels;
+        o->scale    = g->ops[in].scale;
+        o->reach    = max(g->ops[in].reach, in2 >= 0 ? g->ops[in2].reach : 0);
+    }
+    return o;
+}
+
+static int add_conv(Graph *g, int in, int channels, int kw, int kh, int pl, int pt)
+{
+    Op *o = add_op(g, FSR_OP_CONV, in, -1);
+    int taps = g->ops[in].channels * kw * kh;
+
+    o->channels = channels;
+    o->kw = kw;
+    o->kh = kh;
+    o->pl = pl;
+    o->pt = pt;
+    o->reach += max(kw, kh);
+    o->w = malloc(sizeof(float) * taps * channels);
+    o->b = malloc(sizeof(float) * channels);
+    for (int i = 0; i < taps * channels; i++)
+        o->w[i] = rndf() * 1.7f / sqrtf(taps);
+    for (int i = 0; i < channels; i++)
+        o->b[i] = rndf() * 0.1f;
+    return g->nb - 1;
+}
+
+static int add_input(Graph *g, int channels)
+{
+    Op *o = add_op(g, FSR_OP_INPUT, -1, -1);
+
+    o->channels = channels;
+    o->scale    = 1;
+    return g->nb - 1;
+}
+
+static int add_shuffle(Graph *g, int in, int block, int crd)
+{
+    Op *o = add_op(g, FSR_OP_SHUFFLE, in, -1);
+
+    o->channels /= block * block;
+    o->scale    *= block;
+    o->reach    *= block;
+    o->block     = block;
+    o->crd       = crd;
+    return g->nb - 1;
+}
+
+static void free_graph(Graph *g)
+{
+    for (int i = 0; i < g->nb; i++) {
+        free(g->ops[i].w);
+        free(g->ops[i].b);
+    }
+    g->nb = 0;
+}
+
+static FsrNet *load_graph(const Graph *g)
+{
+    Buf     b = { 0 }, m;
+    FsrNet *net;
+    char    err[256];
+
+    ox_value(&b, 11, "v0", g->ops[0].channels);
+    for (int i = 1; i < g->nb; i++) {
+        const Op *o = &g->ops[i];
+        char in[40], w[16], bias[16], out[16];
+
+        snprintf(out, sizeof(out), "v%d", i);
+        snprintf(in, sizeof(in), "v%d", o->in[0]);
+        if (o->op == FSR_OP_CONV) {
+            const int64_t dims[4] = { o->channels, g->ops[o->in[0]].channels, o->kh, o->kw };
+            snprintf(w, sizeof(w), "w%d", i);
+            snprintf(bias, sizeof(bias), "b%d", i);
+            ox_init(&b, w, dims, 4, i & 1, o->w, dims[0] * dims[1] * dims[2] * dims[3]);
+            ox_init(&b, bias, dims, 1, 1, o->b, dims[0]);
+            snprintf(in, sizeof(in), "v%d %s %s", o->in[0], w, bias);
+            ox_conv(&b, out, in, out, o->pt, o->pl, o->kh - 1 - o->pt, o->kw - 1 - o->pl);
+        } else if (o->op == FSR_OP_SHUFFLE) {
+            ox_shuffle(&b, out, in, out, o->block, o->crd ? "CRD" : "DCR");
+        } else if (o->op == FSR_OP_RELU) {
+            ox_node(&b, "Relu", out, in, out);
+        } else {
+            snprintf(in, sizeof(in), "v%d v%d", o->in[0], o->in[1]);
+            if (o->op == FSR_OP_ADD)
+                ox_node(&b, "Add", out, in, out);
+            else
+                ox_concat(&b, out, in, out);
+        }
+    }
+    snprintf(err, sizeof(err), "v%d", g->nb - 1);
+    ox_value(&b, 12, err, 1);
+    m = ox_model(&b);
+    if (fsr_nn_load(&net, m.data, m.size, err, sizeof(err)) < 0)
+        fail_msg("%s", err);
+    buf_free(&m);
+    return net;
+}
+
+/* Pictures: planes one after the other, width x height each. */
+typedef struct Pic {
+    int     planes, w, h;
+    float  *data;
+    uint8_t *hits;                  /* how often put delivered a sample */
+    int     bad;                    /* requests outside the picture */
+} Pic;
+
+static Pic new_pic(int planes, int w, int h)
+{
+    Pic p = { planes, w, h, malloc(sizeof(float) * planes * w * h), calloc(planes * w, h), 0 };
+
+    for (int i = 0; i < planes * w * h; i++)
+        p.data[i] = rndf();
+    return p;
+}
+
+static void free_pic(Pic *p)
+{
+    free(p->data);
+    free(p->hits);
+}
+
+/* Value of a node over [-reach, size + reach): each sample by the definition of its
+ * operator. Samples near the edge of this range are wrong and reach nobody. */
+typedef struct Plane {
+    int     m, w, h;                /* margin, size with margins */
+    double *v;
+} Plane;
+
+static double *at(const Plane *p, int c, int x, int y)
+{
+    static double nowhere;
+    int i = x + p->m, j = y + p->m;
+
+    nowhere = 0;
+    if (i < 0 || j < 0 || i >= p->w || j >= p->h)
+        return &nowhere;
+    return &p->v[((size_t)c * p->h + j) * p->w + i];
+}
+
+static int clip(int v, int hi)
+{
+    return v < 0 ? 0 : v > hi ? hi : v;
+}
+
+static double eval_sample(const Graph *g, const Plane *pl, int i, const Pic *in, int c, int x, int y)
+{
+    const Op *o = &g->ops[i];
+    double    sum;
+
+    switch (o->op) {
+    case FSR_OP_INPUT:
+        return in->data[((size_t)c * in->h + clip(y, in->h - 1)) * in->w + clip(x, in->w - 1)];
+    case FSR_OP_ADD:
+        return *at(&pl[o->in[0]], c, x, y) + *at(&pl[o->in[1]], c, x, y);
+    case FSR_OP_RELU:
+        return fmax(*at(&pl[o->in[0]], c, x, y), 0);
+    case FSR_OP_CONCAT:
+        if (c < g->ops[o->in[0]].channels)
+            return *at(&pl[o->in[0]], c, x, y);
+        return *at(&pl[o->in[1]], c - g->ops[o->in[0]].channels, x, y);
+    case FSR_OP_SHUFFLE: {
+        int b = o->block, px = ((x % b) + b) % b, py = ((y % b) + b) % b;
+        int k = o->crd ? c * b * b + py * b + px : (py * b + px) * o->channels + c;
+        return *at(&pl[o->in[0]], k, (x - px) / b, (y - py) / b);
+    }
+    default:
+        sum = o->b[c];
+        for (int k = 0, n = g->ops[o->in[0]].channels; k < n; k++)
+            for (int ky = 0; ky < o->kh; ky++)
+                for (int kx = 0; kx < o->kw; kx++)
+                    sum += *at(&pl[o->in[0]], k, x + kx - o->pl, y + ky - o->pt) *
+                           o->w[((c * n + k) * o->kh + ky) * o->kw + kx];
+        return sum;
+    }
+}
+
+static Plane *evaluate(const Graph *g, const Pic *in)
+{
+    Plane *pl = calloc(g->nb, sizeof(*pl));
+    int    reach = 0;
+
+    for (int i = 0; i < g->nb; i++)
+        reach = max(reach, g->ops[i].reach);
+    for (int i = 0; i < g->nb; i++) {
+        Plane *p = &pl[i];
+        int    s = g->ops[i].scale;
+
+        p->m = (reach + 2) * s;
+        p->w = in->w * s + 2 * p->m;
+        p->h = in->h * s + 2 * p->m;
+        p->v = malloc(sizeof(double) * p->w * p->h * g->ops[i].channels);
+        for (int c = 0; c < g->ops[i].channels; c++)
+            for (int y = -p->m; y < p->h - p->m; y++)
+                for (int x = -p->m; x < p->w - p->m; x++)
+                    *at(p, c, x, y) = eval_sample(g, pl, i, in, c, x, y);
+    }
+    return pl;
+}
+
+static void get(void *opaque, int plane, int x, int y, int w, int h, float *dst, ptrdiff_t stride)
+{
+    Pic *p = ((Pic **)opaque)[0];
+
+    if (x < 0 || y < 0 || w < 1 || h < 1 || x + w > p->w || y + h > p->h || plane >= p->planes) {
+        p->bad++;
+        return;
+    }
+    for (int j = 0; j < h; j++)
+        memcpy(dst + j * stride, p->data + ((size_t)plane * p->h + y + j) * p->w + x, w * 4);
+}
+
+static void put(void *opaque, int plane, int x, int y, int w, int h, const float *src,
+                ptrdiff_t stride)
+{
+    Pic *p = ((Pic **)opaque)[1];
+
+    if (x < 0 || y < 0 || w < 1 || h < 1 || x + w > p->w || y + h > p->h || plane >= p->planes) {
+        p->bad++;
+        return;
+    }
+    for (int j = 0; j < h; j++)
+        for (int i = 0; i < w; i++) {
+            size_t k = ((size_t)plane * p->h + y + j) * p->w + x + i;
+            p->data[k] = src[j * stride + i];
+            p->hits[k]++;
+        }
+}
+
+static FsrPlan *make_plan(const FsrNet *net, const Pic *in, int workers, FsrIsa isa, int tw, int th)
+{
+    FsrPlan *plan;
+    char     err[256];
+
+    if (fsr_nn_plan_with(&plan, net, in->w, in->h, workers, isa, tw, th, err, sizeof(err)) < 0)
+        fail_msg("%s", err);
+    return plan;
+}
+
+static Pic run(const FsrNet *net, Pic *in, FsrIsa isa, int tw, int th)
+{
+    FsrNetInfo info;
+    FsrPlan   *plan = make_plan(net, in, 1, isa, tw, th);
+    Pic        out, *io[2] = { in, &out };
+    FsrNnIO    nnio = { io, get, put };
+
+    fsr_nn_info(net, &info);
+    out = new_pic(info.out_planes, in->w * info.scale, in->h * info.scale);
+    for (int j = fsr_nn_jobs(plan) - 1; j >= 0; j--)
+        fsr_nn_run(plan, &nnio, j, 0);
+    assert_int_equal(in->bad, 0);
+    assert_int_equal(out.bad, 0);
+    for (int i = 0; i < out.planes * out.w * out.h; i++)
+        if (out.hits[i] != 1)
+            fail_msg("sample %d delivered %d times", i, out.hits[i]);
+    fsr_nn_plan_free(&plan);
+    assert_null(plan);
+    return out;
+}
+
+static void same_bits(const Pic *a, const Pic *b, const char *what)
+{
+    size_t n = (size_t)a->planes * a->w * a->h;
+
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&a->data[i], &b->data[i], 4))
+            fail_msg("%s: sample %zu is %.9g, not %.9g", what, i, b->data[i], a->data[i]);
+}
+
+static void near_reference(const Graph *g, const Plane *ref, const Pic *out, FsrIsa isa)
+{
+    const Plane *p = &ref[g->nb - 1];
+
+    for (int c = 0; c < out->planes; c++)
+        for (int y = 0; y < out->h; y++)
+            for (int x = 0; x < out->w; x++) {
+                double want = *at(p, c, x, y);
+                float  have = out->data[((size_t)c * out->h + y) * out->w + x];
+                if (!(fabs(want - have) <= 2e-5 * (1 + fabs(want))))
+                    fail_msg("%s, %dx%d, seed %u: plane %d at %d %d is %.9g, should be %.9g",
+                             fsr_nn_isa_name(isa), out->w, out->h, seed, c, x, y, have, want);
+            }
+}
+
+/* One graph and picture on every instruction set, several tile grids. */
+static void check(const Graph *g, int w, int h)
+{
+    FsrNet *net = load_graph(g);
+    Pic     in  = new_pic(g->ops[0].channels, w, h);
+    Plane  *ref = evaluate(g, &in);
+
+    for (int isa = 0; isa < FSR_ISA_NB; isa++) {
+        Pic whole, tiled;
+
+        if (!fsr_nn_isa_available(isa))
+            continue;
+        whole = run(net, &in, isa, 0, 0);
+        near_reference(g, ref, &whole, isa);
+        for (int k = 0; k < 3; k++) {
+            tiled = run(net, &in, isa, 1 + rnd(w), 1 + rnd(h));
+            if (isa != FSR_ISA_BLAS)        /* there the grid is part of the result */
+                same_bits(&whole, &tiled, fsr_nn_isa_name(isa));
+            near_reference(g, ref, &tiled, isa);
+            free_pic(&tiled);
+        }
+        free_pic(&whole);
+    }
+    for (int i = 0; i < g->nb; i++)
+        free(ref[i].v);
+    free(ref);
+    free_pic(&in);
+    fsr_nn_free(&net);
+}
+
+/* 3x3 sum over a 2x2 picture with replicated border, worked out by hand:
+ * 1 2      rows 1 1 2 2 / 1 1 2 2 / 3 3 4 4 / 3 3 4 4
+ * 3 4  ->  18 21 / 24 27 */
+static void by_hand(void **state)
+{
+    static const float want[4] = { 18, 21, 24, 27 };
+    Graph g = { .nb = 0 };
+    Pic   in, out;
+    FsrNet *net;
+
+    (void)state;
+    add_input(&g, 1);
+    add_conv(&g, 0, 1, 3, 3, 1, 1);
+    for (int i = 0; i < 9; i++)
+        g.ops[1].w[i] = 1;
+    g.ops[1].b[0] = 0;
+    net = load_graph(&g);
+    in  = new_pic(1, 2, 2);
+    for (int i = 0; i < 4; i++)
+        in.data[i] = i + 1;
+    for (int isa = 0; isa < FSR_ISA_NB; isa++) {
+        if (!fsr_nn_isa_available(isa))
+            continue;
+        out = run(net, &in, isa, 0, 0);
+        for (int i = 0; i < 4; i++)
+            assert_true(out.data[i] == want[i]);
+        free_pic(&out);
+    }
+    free_pic(&in);
+    fsr_nn_free(&net);
+    free_graph(&g);
+}
+
+/* Eight planes of one sample, value = plane number: the order of the 2x2 result says the mode. */
+static void shuffle_by_hand(void **state)
+{
+    static const float dcr[8] = { 0, 2, 4, 6, 1, 3, 5, 7 }, crd[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+
+    (void)state;
+    for (int mode = 0; mode < 2; mode++) {
+        Graph g = { .nb = 0 };
+        FsrNet *net;
+        Pic in, out;
+
+        add_input(&g, 8);
+        add_shuffle(&g, 0, 2, mode);
+        net = load_graph(&g);
+        in  = new_pic(8, 1, 1);
+        for (int i = 0; i < 8; i++)
+            in.data[i] = i;
+        out = run(net, &in, FSR_ISA_C, 0, 0);
+        assert_memory_equal(out.data, mode ? crd : dcr, sizeof(dcr));
+        free_pic(&in);
+        free_pic(&out);
+        fsr_nn_free(&net);
+    }
+}
+
+static void shapes(void **state)
+{
+    static const struct { int cin, cout, kw, kh; } s[] = {
+        { 1, 64, 9, 9 }, { 64, 32, 1, 1 }, { 32, 1, 5, 5 }, { 1, 16, 5, 5 }, { 16, 16, 3, 3 },
+        { 32, 32, 3, 3 }, { 16, 4, 5, 5 }, { 16, 12, 3, 3 }, { 8, 8, 3, 3 }, { 3, 24, 3, 5 },
+        { 48, 9, 3, 1 }, { 12, 7, 2, 4 }, { 64, 2, 3, 3 }, { 5, 1, 7, 3 }, { 2, 3, 1, 9 },
+        { 20, 40, 3, 3 }, { 128, 80, 1, 1 }, { 16, 1, 31, 31 },
+    };
+
+    (void)state;
+    seed = 5;
+    for (size_t i = 0; i < sizeof(s) / sizeof(*s); i++) {
+        Graph g = { .nb = 0 };
+
+        add_input(&g, s[i].cin);
+        add_conv(&g, 0, s[i].cout, s[i].kw, s[i].kh, s[i].kw / 2, s[i].kh / 2);
+        check(&g, 1 + rnd(70), 1 + rnd(6));
+        free_graph(&g);
+    }
+}
+
+/* Every width from 1 to 67: all ways in which a kernel can end a row. */
+static void widths(void **state)
+{
+    (void)state;
+    seed = 6;
+    for (int w = 1; w <= 67; w++) {
+        Graph g = { .nb = 0 };
+
+        add_input(&g, 1);
+        add_conv(&g, 0, 16, 5, 5, 2, 2);
+        add_op(&g, FSR_OP_RELU, 1, -1);
+        add_conv(&g, 2, 32, 3, 3, 1, 1);
+        add_conv(&g, 3, 1 + w % 3, 3, 3, 1, 1);
+        check(&g, w, 3);
+        free_graph(&g);
+    }
+}
+
+static void grow(Graph *g)
+{
+    int a = rnd(g->nb), k;
+    const Op *o = &g->ops[a];
+
+    switch (rnd(6)) {
+    case 0:
+        add_op(g, FSR_OP_RELU, a, -1);
+        break;
+    case 1:                                             /* Add: any two of one shape */
+        for (k = 0; k < g->nb; k++)
+            if (k != a && g->ops[k].channels == o->channels && g->ops[k].scale == o->scale) {
+                add_op(g, FSR_OP_ADD, a, k);
+                return;
+            }
+        break;
+    case 2:
+        for (k = g->nb - 1; k >= 0; k--)
+            if (k != a && g->ops[k].scale == o->scale && g->ops[k].channels + o->channels < 70) {
+                add_op(g, FSR_OP_CONCAT, a, k)->channels += g->ops[k].channels;
+                return;
+            }
+        break;
+    case 3:
+        for (k = 2; k <= 3; k++)
+            if (o->channels % (k * k) == 0 && o->scale * k <= 4) {
+                add_shuffle(g, a, k, rnd(2));
+                return;
+            }
+        break;
+    default: {
+        static const int channels[] = { 1, 2, 4, 8, 9, 12, 16, 32 };
+        int kw = 1 + rnd(5), kh = 1 + rnd(5);
+        add_conv(g, a, channels[rnd(8)], kw, kh, rnd(kw), rnd(kh));
+    }
+    }
+}
+
+static void random_graphs(void **state)
+{
+    (void)state;
+    for (int n = 0; n < 60; n++) {
+        Graph g = { .nb = 0 };
+
+        seed = n * 77 + 1;
+        add_input(&g, 1 + rnd(3));
+        while (g.nb < MAX_OPS - 1)
+            grow(&g);
+        add_conv(&g, g.nb - 1, 1 + rnd(3), 3, 3, 1, 1);
+        check(&g, 1 + rnd(n % 3 ? 40 : 6), 1 + rnd(n % 5 ? 20 : 3));
+        free_graph(&g);
+    }
+}
+
+static void srcnn(Graph *g)
+{
+    g->nb = 0;
+    add_input(g, 1);
+    add_conv(g, 0, 64, 9, 9, 4, 4);
+    add_op(g, FSR_OP_RELU, 1, -1);
+    add_conv(g, 2, 32, 1, 1, 0, 0);
+    add_op(g, FSR_OP_RELU, 3, -1);
+    add_conv(g, 4, 1, 5, 5, 2, 2);
+}
+
+typedef struct Thread {
+    pthread_t   id;
+    FsrPlan    *plan;
+    FsrNnIO    *io;
+    int         worker, nb_workers;
+    int64_t     macs;
+} Thread;
+
+static void *work(void *arg)
+{
+    Thread *t = arg;
+
+    for (int j = t->worker; j < fsr_nn_jobs(t->plan); j += t->nb_workers)
+        t->macs += fsr_nn_run(t->plan, t->io, j, t->worker);
+    return NULL;
+}
+
+/* The same bits and the same work for any number of threads. */
+static void workers(void **state)
+{
+    Graph   g;
+    FsrNet *net;
+    Pic     in, out[4];
+    int64_t macs[4];
+
+    (void)state;
+    seed = 3;
+    srcnn(&g);
+    net = load_graph(&g);
+    in  = new_pic(1, 333, 157);
+    for (int isa = FSR_ISA_BLAS; isa < FSR_ISA_NB; isa++) {
+        if (!fsr_nn_isa_available(isa))
+            continue;
+        for (int n = 0; n < 4; n++) {
+            FsrPlan *plan = make_plan(net, &in, n + 1, isa, 100, 50);
+            Pic     *pics[2] = { &in, &out[n] };
+            FsrNnIO  io = { pics, get, put };
+            Thread   t[4];
+
+            out[n]  = new_pic(1, in.w, in.h);
+            macs[n] = 0;
+            for (int k = 0; k <= n; k++) {
+                t[k] = (Thread){ .plan = plan, .io = &io, .worker = k, .nb_workers = n + 1 };
+                assert_int_equal(pthread_create(&t[k].id, NULL, work, &t[k]), 0);
+            }
+            for (int k = 0; k <= n; k++) {
+                pthread_join(t[k].id, NULL);
+                macs[n] += t[k].macs;
+            }
+            assert_true(macs[n] == macs[0]);
+            same_bits(&out[0], &out[n], fsr_nn_isa_name(isa));
+            fsr_nn_plan_free(&plan);
+        }
+        for (int n = 0; n < 4; n++)
+            free_pic(&out[n]);
+    }
+    free_pic(&in);
+    fsr_nn_free(&net);
+    free_graph(&g);
+}
+
+/* One tile of SRCNN: the first two layers reach 2 samples further on each side. */
+static void counts_work(void **state)
+{
+    const int64_t w = 40, h = 30, inner = (w + 4) * (h + 4);
+    Graph      g;
+    FsrNet    *net;
+    FsrNetInfo info;
+    FsrPlan   *plan;
+    Pic        in, out, *pics[2] = { &in, &out };
+    FsrNnIO    io = { pics, get, put };
+    int        x, y, tw, th, covered = 0;
+
+    (void)state;
+    srcnn(&g);
+    net = load_graph(&g);
+    fsr_nn_info(net, &info);
+    assert_true(info.macs == 81 * 64 + 64 * 32 + 25 * 32);
+    assert_int_equal(info.halo, 6);
+    in   = new_pic(1, w, h);
+    out  = new_pic(1, w, h);
+    plan = make_plan(net, &in, 1, fsr_nn_isa(), 0, 0);
+    assert_int_equal(fsr_nn_jobs(plan), 1);
+    assert_int_equal(fsr_nn_run(plan, &io, 0, 0), inner * (81 * 64 + 64 * 32) + w * h * 25 * 32);
+    assert_true(fsr_nn_plan_bytes(plan) > inner);
+    fsr_nn_plan_free(&plan);
+    plan = make_plan(net, &in, 1, FSR_ISA_C, 11, 7);
+    for (int j = 0; j < fsr_nn_jobs(plan); j++) {
+        fsr_nn_job_rect(plan, j, &x, &y, &tw, &th);
+        assert_true(x >= 0 && y >= 0 && tw > 0 && th > 0 && x + tw <= w && y + th <= h);
+        covered += tw * th;
+    }
+    assert_int_equal(covered, w * h);
+    fsr_nn_plan_free(&plan);
+    free_pic(&in);
+    free_pic(&out);
+    fsr_nn_free(&net);
+    free_graph(&g);
+}
+
+static void refuses_sizes(void **state)
+{
+    static const int bad[][3] = { { 0, 5, 1 }, { 5, 0, 1 }, { -3, 5, 1 }, { 40000, 5, 1 }, { 5, 5, 0 } };
+    Graph    g = { .nb = 0 };
+    FsrNet  *net;
+    FsrPlan *plan;
+    char     err[256];
+
+    (void)state;
+    add_input(&g, 1);
+    add_conv(&g, 0, 1, 3, 3, 1, 1);
+    net = load_graph(&g);
+    for (int i = 0; i < 5; i++) {
+        err[0] = 0;
+        assert_int_equal(fsr_nn_plan(&plan, net, bad[i][0], bad[i][1], bad[i][2], err,
+                                     sizeof(err)), -EINVAL);
+        assert_null(plan);
+        assert_true(err[0]);
+    }
+    fsr_nn_plan_free(&plan);
+    fsr_nn_free(&net);
+    free_graph(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(by_hand),
+        cmocka_unit_test(shuffle_by_hand),
+        cmocka_unit_test(shapes),
+        cmocka_unit_test(widths),
+        cmocka_unit_test(random_graphs),
+        cmocka_unit_test(workers),
+        cmocka_unit_test(counts_work),
+        cmocka_unit_test(refuses_sizes),
+    };
+    return cmocka_run_group_tests_name("nn_run", tests, NULL, NULL);
+}
