@@ -1,0 +1,74 @@
+/*
+ * Inner loops of the engine. All integer: every version gives the same bits. The C
+ * sources are compiled for several instruction sets (FSR_CLONES) and the loader picks one.
+ */
+#ifndef FILTERS_KERNELS_H
+#define FILTERS_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plane.h"
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define FSR_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+#else
+#define FSR_CLONES
+#endif
+
+/* Samples <-> the 14-bit scale --------------------------------------------- */
+
+/* Read n samples of a plane (1 or 2 bytes each, step samples apart, shifted left by shift
+ * in their word, of the given depth) as 14-bit values. */
+void fsr_load_row(int16_t *dst, const uint8_t *src, int n, int bytes, int step, int shift, int depth);
+/* The inverse: round, clip to the depth, store. */
+void fsr_store_row(uint8_t *dst, const int16_t *src, int n, int bytes, int step, int shift, int depth);
+
+/* Upscaling ---------------------------------------------------------------- */
+
+/*
+ * Cubic convolution (Keys 1981, a = -0.5: MATLAB's imresize) by a whole factor, as phases:
+ * output sample s * i + k is the sum over t of coef[k][t] * in[i + first[k] + t], t = 0..3,
+ * coefficients in 1/4096. Exact for factors 2 and 4, rounded for 3.
+ */
+typedef struct FsrUpscaler {
+    int     scale;
+    int     first[4];           /* -2 or -1 */
+    int16_t coef[4][4];
+} FsrUpscaler;
+
+/*
+ * Where the phases lie: luma and 4:4:4 chroma have sub = 1. For chroma that is subsampled
+ * by two, cosited says whether its first sample lies on the first luma sample or between
+ * the first two. The grids of both sizes cover the same picture area.
+ */
+void fsr_upscaler_init(FsrUpscaler *u, int scale, int sub, int cosited);
+
+/* One row, n_out samples; in has 2 readable samples before and after what the n_out need. */
+void fsr_upscale_row(int16_t *out, const int16_t *in, int n_out, const FsrUpscaler *u);
+/* Weighted sum of four rows, coefficients in 1/4096. */
+void fsr_cubic_rows(int16_t *out, const int16_t *const in[4], const int16_t coef[4], int n);
+
+/* Motion compensation ------------------------------------------------------ */
+
+/*
+ * Block of w x h (at most 64 x 64) at (x, y) of ref, displaced by (mx, my) quarter samples,
+ * through HEVC's luma interpolation filters (H.265 8.5.3.3.3). Positions outside the plane
+ * repeat its border, however far. With round = 0 intermediates are cut as in H.265, with
+ * round = 1 they are rounded, so that repeated use does not drift.
+ */
+void fsr_mc(int16_t *dst, ptrdiff_t stride, const FsrPlane *ref, int x, int y, int w, int h,
+            int mx, int my, int round);
+
+/* dst = (a + b + 1) >> 1 */
+void fsr_average(int16_t *dst, ptrdiff_t stride, const int16_t *a, const int16_t *b, ptrdiff_t ab_stride, int w, int h);
+
+/* Sum of absolute differences of w x h samples. */
+unsigned fsr_sad(const int16_t *a, ptrdiff_t a_stride, const int16_t *b, ptrdiff_t b_stride, int w, int h);
+
+/* Blending ----------------------------------------------------------------- */
+
+/* detail[i] = (detail[i] * weight[i] + 128) >> 8, out[i] = anchor[i] + detail[i], saturated */
+void fsr_blend_row(int16_t *out, int16_t *detail, const int16_t *anchor, const int16_t *weight, int n);
+
+#endif /* FILTERS_KERNELS_H */

@@ -1,0 +1,187 @@
+/* What the motion record means for a picture: prediction from references, and how well it fits. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "task.h"
+
+int fsr_motion_stripes(const FsrNode *n)
+{
+    return (n->motion.hdr.coded_h + FSR_STRIPE - 1) / FSR_STRIPE;
+}
+
+int fsr_motion_index(FsrNode *n)
+{
+    const int       stripes = fsr_motion_stripes(n), per = FSR_STRIPE / 4;
+    const uint32_t  blocks  = n->motion.hdr.nb_blocks;
+    uint32_t       *start   = calloc(stripes + 2, sizeof(*start));
+
+    n->order        = malloc((blocks + 1) * sizeof(*n->order));
+    n->stripe_start = start;
+    if (!start || !n->order)
+        return -ENOMEM;
+
+    for (uint32_t i = 0; i < blocks; i++) {
+        FsrBlock *b = &n->motion.blocks[i];
+
+        if (b->y % per + b->h > per)
+            b->mode = FSR_UNKNOWN;
+        start[b->y / per + 2]++;
+    }
+    for (int s = 2; s <= stripes; s++)
+        start[s] += start[s - 1];
+    for (uint32_t i = 0; i < blocks; i++)
+        n->order[start[n->motion.blocks[i].y / per + 1]++] = i;
+    return 0;
+}
+
+int fsr_block_rect(const FsrNode *n, const FsrBlock *b, FsrRect *r)
+{
+    const FsrRecord *h = &n->motion.hdr;
+    const int x0 = b->x * 4 - h->crop_left, x1 = x0 + b->w * 4;
+    const int y0 = b->y * 4 - h->crop_top,  y1 = y0 + b->h * 4;
+
+    r->x = x0 < 0 ? 0 : x0;
+    r->y = y0 < 0 ? 0 : y0;
+    r->w = (x1 > n->lr->w ? n->lr->w : x1) - r->x;
+    r->h = (y1 > n->lr->h ? n->lr->h : y1) - r->y;
+    return r->w > 0 && r->h > 0;
+}
+
+static int16_t sat16(int v)
+{
+    return v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v;
+}
+
+/* Explicit weighted prediction, H.265 8.5.3.3.4.3, on 14-bit samples. The denominators of
+ * both lists are equal in a legal stream. */
+static void weigh(int16_t *dst, ptrdiff_t stride, const int16_t *a, const FsrRef *ra, const int16_t *b,
+                  const FsrRef *rb, int w, int h, int offset_up, int difference)
+{
+    const int denom = ra->log2_denom[0];
+    const int off   = difference ? 0 : (ra->offset[0] + (rb ? rb->offset[0] : 0)) * (1 << offset_up);
+
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) {
+            const int64_t va = (int64_t)a[y * 64 + x] * ra->weight[0];
+
+            if (rb)
+                dst[y * stride + x] = sat16((va + (int64_t)b[y * 64 + x] * rb->weight[0] +
+                                             ((int64_t)off << denom) + (INT64_C(1) << denom)) >> (denom + 1));
+            else
+                dst[y * stride + x] = sat16(((va + ((INT64_C(1) << denom) >> 1)) >> denom) + off);
+        }
+}
+
+int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScratch *s,
+                int16_t *dst, ptrdiff_t stride, int x, int y, int w, int h, int scale, int difference)
+{
+    const FsrRef *r[2];
+    int nb = 0, weighted = 0;
+
+    for (int l = 0; l < 2; l++) {
+        const FsrNode *ref = b->ref[l] == FSR_NO_REF ? NULL : n->ref[b->ref[l]];
+
+        if (!ref)
+            continue;
+        fsr_mc(s->block[nb], 64, scale == 1 ? ref->lr : ref->hr, x, y, w, h,
+               b->mv[l][0] * scale, b->mv[l][1] * scale, difference);
+        r[nb] = &n->motion.refs[b->ref[l]];
+        weighted |= r[nb]->flags & FSR_REF_WEIGHTED;
+        nb++;
+    }
+    if (weighted)
+        weigh(dst, stride, s->block[0], r[0], s->block[1], nb == 2 ? r[1] : NULL, w, h,
+              14 - e->cfg.format.bit_depth, difference);
+    else if (nb == 2)
+        fsr_average(dst, stride, s->block[0], s->block[1], 64, w, h);
+    else if (nb)
+        for (int i = 0; i < h; i++)
+            memcpy(dst + i * stride, s->block[0] + i * 64, w * sizeof(*dst));
+    return nb > 0;
+}
+
+/* Mean absolute difference of the cells of one block; cells cut by the crop count their shown part. */
+static void block_error(FsrEngine *e, FsrNode *n, const FsrBlock *b, const FsrRect *r, FsrScratch *s)
+{
+    const FsrPlane *lr = n->lr;
+    const int       ox = n->motion.hdr.crop_left, oy = n->motion.hdr.crop_top;
+    int16_t        *pred = s->block[2];
+
+    if (!fsr_predict(e, n, b, s, pred, 64, r->x, r->y, r->w, r->h, 1, 0))
+        return;
+    for (int cy = b->y; cy < b->y + b->h; cy++)
+        for (int cx = b->x; cx < b->x + b->w; cx++) {
+            const int x0 = cx * 4 - ox < r->x ? r->x : cx * 4 - ox;
+            const int y0 = cy * 4 - oy < r->y ? r->y : cy * 4 - oy;
+            const int x1 = cx * 4 - ox + 4 > r->x + r->w ? r->x + r->w : cx * 4 - ox + 4;
+            const int y1 = cy * 4 - oy + 4 > r->y + r->h ? r->y + r->h : cy * 4 - oy + 4;
+            unsigned  sad;
+
+            if (x1 <= x0 || y1 <= y0)
+                continue;
+            sad = fsr_sad(lr->data + y0 * lr->stride + x0, lr->stride,
+                          pred + (y0 - r->y) * 64 + x0 - r->x, 64, x1 - x0, y1 - y0);
+            sad /= (x1 - x0) * (y1 - y0);
+            e->cells.error[cy * e->cells.w + cx] = sad < FSR_NO_ERROR ? sad : FSR_NO_ERROR - 1;
+            s->sum[0] += sad;
+            s->sum[1]++;
+        }
+}
+
+static void analyse_stripe(void *arg, int stripe, int worker)
+{
+    FsrEngine  *e = arg;
+    FsrNode    *n = e->node;
+    FsrScratch *s = &e->scratch[worker];
+    const int   row0 = stripe * FSR_STRIPE / 4;
+    const int   rows = e->cells.h - row0 < FSR_STRIPE / 4 ? e->cells.h - row0 : FSR_STRIPE / 4;
+
+    memset(e->cells.error + row0 * e->cells.w, 0xff, rows * e->cells.w * sizeof(*e->cells.error));
+    for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
+        const FsrBlock *b = &n->motion.blocks[n->order[i]];
+        FsrRect r;
+
+        if (b->mode < FSR_INTER || !fsr_block_rect(n, b, &r))
+            continue;
+        if (b->mode == FSR_SKIP)
+            s->sum[2] += r.w * r.h;
+        block_error(e, n, b, &r, s);
+    }
+}
+
+int fsr_motion_analyse(FsrEngine *e, FsrNode *n)
+{
+    const FsrRecord *h = &n->motion.hdr;
+    const double     area = (double)n->lr->w * n->lr->h;
+    const int        cw = (h->coded_w + 3) / 4, ch = (h->coded_h + 3) / 4;
+    uint64_t         intra = 0, sum[3] = { 0 };
+
+    if (cw != e->cells.w || ch != e->cells.h) {
+        free(e->cells.error);
+        free(e->cells.weight);
+        e->cells.w = cw;
+        e->cells.h = ch;
+        e->cells.error  = malloc((size_t)cw * ch * sizeof(*e->cells.error));
+        e->cells.weight = malloc((size_t)cw * ch * sizeof(*e->cells.weight));
+        if (!e->cells.error || !e->cells.weight)
+            return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < h->nb_blocks; i++) {
+        FsrRect r;
+
+        if (n->motion.blocks[i].mode == FSR_INTRA && fsr_block_rect(n, &n->motion.blocks[i], &r))
+            intra += r.w * r.h;
+    }
+    for (int w = 0; w < e->cfg.nb_workers; w++)
+        memset(e->scratch[w].sum, 0, sizeof(e->scratch[w].sum));
+    fsr_engine_execute(e, analyse_stripe, fsr_motion_stripes(n));
+    for (int w = 0; w < e->cfg.nb_workers; w++)
+        for (int i = 0; i < 3; i++)
+            sum[i] += e->scratch[w].sum[i];
+
+    n->stats.intra    = intra / area;
+    n->stats.skip     = sum[2] / area;
+    n->stats.mismatch = sum[1] ? sum[0] / (64.0 * sum[1]) : 0;
+    return 0;
+}

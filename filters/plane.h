@@ -1,0 +1,42 @@
+/* Sample planes inside the engine. */
+#ifndef FILTERS_PLANE_H
+#define FILTERS_PLANE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Samples around a plane that repeat its border, so that motion compensation needs no
+ * checks: a block of 64, the 8-tap filter, and room to clamp vectors that point further out. */
+#define FSR_PAD 80
+
+/*
+ * Signed 16-bit samples in the 14-bit scale of HEVC's inter prediction, whatever the
+ * picture's bit depth: one 8-bit step is 64. A difference picture (detail) has the same scale.
+ */
+typedef struct FsrPlane {
+    int16_t  *data;             /* first sample of the picture; FSR_PAD more on each side */
+    ptrdiff_t stride;           /* samples */
+    int       w, h;
+    int       refs;
+    struct FsrPlanePool *pool;
+    struct FsrPlane *next;
+    void     *mem;
+} FsrPlane;
+
+/* Planes of one size, kept for reuse. Not for several threads at once. */
+typedef struct FsrPlanePool {
+    int       w, h;
+    FsrPlane *idle;
+    size_t    bytes;            /* in use and idle */
+} FsrPlanePool;
+
+void      fsr_plane_pool_init(FsrPlanePool *pool, int w, int h);
+void      fsr_plane_pool_free(FsrPlanePool *pool);
+FsrPlane *fsr_plane_get(FsrPlanePool *pool);        /* contents undefined; NULL: out of memory */
+void      fsr_plane_unref(FsrPlane **p);
+
+/* Repeat the first and last sample of rows y0 to y1 - 1 into the padding; with the first
+ * or the last row of the picture also the rows above or below. */
+void      fsr_plane_pad(FsrPlane *p, int y0, int y1);
+
+#endif /* FILTERS_PLANE_H */

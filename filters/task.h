@@ -1,0 +1,148 @@
+/*
+ * Inside the engine: a picture on its way (FsrNode), and the table of functions that
+ * makes an engine a super-resolution (or another) engine.
+ */
+#ifndef FILTERS_TASK_H
+#define FILTERS_TASK_H
+
+#include "fastsr/engine.h"
+#include "fastsr/record.h"
+#include "kernels.h"
+#include "plane.h"
+
+#define FSR_STRIPE 64           /* rows of a stripe, in coded luma samples: no coding block crosses one */
+
+typedef struct FsrNode {
+    struct FsrNode *next;       /* display order */
+
+    FsrPicture pic;
+    int        pic_held;        /* release is still to be called */
+    void      *out;
+
+    FsrMotion  motion;
+    int        has_motion;
+    int        duplicate;       /* shows the same decoded picture as an earlier node */
+    uint32_t   number;          /* 0: nothing can refer to this picture */
+    int        epoch;           /* numbers are unique inside an epoch (one decoder) */
+    int64_t    display;         /* counts the pictures pushed */
+
+    FsrPlane  *lr;              /* decoded luma */
+    FsrPlane  *hr;              /* what the task carries: detail or pixels */
+    struct FsrNode *ref[FSR_MAX_REFS];  /* while being processed: usable references, else NULL */
+    uint32_t  *order;           /* block indices sorted by stripe */
+    uint32_t  *stripe_start;    /* nb_stripes + 1 */
+
+    int        done, emitted, kept;
+    FsrPictureStats stats;
+} FsrNode;
+
+/* Motion-compensated cells of the picture in work: 4x4 coded luma samples. */
+typedef struct FsrCells {
+    int       w, h;             /* cells */
+    uint16_t *error;            /* mean absolute mismatch in 1/64 8-bit steps; FSR_NO_ERROR: nothing to carry */
+    int16_t  *weight;           /* of what is carried, 0 to 256 */
+} FsrCells;
+#define FSR_NO_ERROR 0xffff
+
+typedef struct FsrTask {
+    const char *name;
+    /* Run on the whole picture. */
+    int  (*key)(struct FsrEngine *e, FsrNode *n);
+    /* Fill from references; n->ref has at least one, e->cells.error is set. */
+    int  (*fill)(struct FsrEngine *e, FsrNode *n);
+} FsrTask;
+
+/* Buffers of one worker */
+typedef struct FsrScratch {
+    _Alignas(64) int16_t block[3][64 * 64];
+    double   macs;
+    uint64_t sum[4];            /* reductions over jobs */
+    int16_t *row[12];           /* of the output's width + 64 */
+} FsrScratch;
+
+struct FsrEngine {
+    FsrEngineConfig cfg;
+    FsrFormat       out_format;
+    FsrTask         task;
+    FsrUpscaler     up_luma, up_chroma_x, up_chroma_y;
+    FsrPlan        *plan;
+    int             plan_is_hr;         /* the network runs on the upscaled picture */
+
+    FsrPlanePool    lr_pool, hr_pool;
+    FsrPlane       *aux;                /* fill=fast: residual */
+    FsrCells        cells;
+    FsrScratch     *scratch;            /* one a worker */
+    int16_t        *rows;
+
+    FsrNode        *head, *tail;
+    int64_t         pushed;
+    int             epoch;
+    uint32_t        last_number;        /* largest of the epoch */
+    uint32_t        settled;            /* all numbers up to here are done or will not come */
+    uint64_t        settled_after;      /* bit i: number settled + 1 + i is done */
+    int             flushing, failed;
+
+    /* key-frame choice, see keyframe.c */
+    int64_t         key_display[8];     /* latest key frames, newest first; -1 none */
+    int64_t         last_anchor;
+    int             gop;
+
+    FsrTotals       totals;
+    /* the picture in work, for jobs */
+    FsrNode        *node;
+    FsrPlanes       out;
+};
+
+/* Run nb_jobs of fn(e, job, worker) through the caller. */
+void fsr_engine_execute(struct FsrEngine *e, FsrJob fn, int nb_jobs);
+
+/* motion.c ----------------------------------------------------------------- */
+
+/* Index the blocks of a picture by stripe; blocks that cross stripes become unknown. -ENOMEM. */
+int  fsr_motion_index(FsrNode *n);
+int  fsr_motion_stripes(const FsrNode *n);
+/* Fill e->cells.error for the node, and n->stats (intra, skip, mismatch). */
+int  fsr_motion_analyse(struct FsrEngine *e, FsrNode *n);
+
+/* The part of a block that is shown, in shown luma samples; 0 if there is none. */
+typedef struct FsrRect { int x, y, w, h; } FsrRect;
+int  fsr_block_rect(const FsrNode *n, const FsrBlock *b, FsrRect *r);
+
+/*
+ * Prediction of a rectangle inside a block from the references' planes (lr or hr, scale
+ * times as large), in 14-bit scale: the average of both lists where both are usable, with
+ * the stream's weights. difference: planes hold differences (weights apply, offsets do not).
+ * Returns 0 if no reference is usable. Uses s->block.
+ */
+int  fsr_predict(const struct FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScratch *s,
+                 int16_t *dst, ptrdiff_t stride, int x, int y, int w, int h, int scale, int difference);
+
+/* output.c ----------------------------------------------------------------- */
+
+/* Upscaled luma rows y0 to y1 - 1 of the large picture, one by one, from an LR plane. The
+ * caller gets each row in turn. */
+typedef struct FsrRowCursor {
+    const FsrPlane    *src;
+    const FsrUpscaler *up;
+    int16_t           *ring[4];         /* horizontally filtered rows */
+    int                have[4];         /* source row in each slot, or INT_MIN */
+    int                x, w;            /* columns of the large picture */
+} FsrRowCursor;
+void fsr_cursor_init(FsrRowCursor *c, const FsrPlane *src, const FsrUpscaler *up, int16_t *const ring[4], int x, int w);
+void fsr_cursor_row(FsrRowCursor *c, int y, int16_t *dst);
+
+/* Store a luma row of the large picture. */
+void fsr_store_luma(const struct FsrEngine *e, int x, int y, int w, const int16_t *row);
+/* Upscale chroma for luma rows y0 to y1 - 1 (LR); stripes together cover each chroma row once. */
+void fsr_output_chroma(const struct FsrEngine *e, FsrScratch *s, int y0, int y1);
+/* LR rows that a stripe shows. */
+void fsr_stripe_rows(const struct FsrEngine *e, const FsrNode *n, int stripe, int *y0, int *y1);
+
+/* keyframe.c --------------------------------------------------------------- */
+int  fsr_choose_key(struct FsrEngine *e, FsrNode *n);
+
+/* tasks */
+extern const FsrTask fsr_task_bicubic, fsr_task_detail, fsr_task_fast;
+int  fsr_sr_key(struct FsrEngine *e, FsrNode *n);
+
+#endif /* FILTERS_TASK_H */

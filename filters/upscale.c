@@ -1,0 +1,140 @@
+#include <math.h>
+#include <string.h>
+
+#include "kernels.h"
+
+static inline int16_t sat16(int v)
+{
+    return v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v;
+}
+
+static inline int clip_to(int v, int max)
+{
+    return v < 0 ? 0 : v > max ? max : v;
+}
+
+FSR_CLONES
+void fsr_load_row(int16_t *dst, const uint8_t *src, int n, int bytes, int step, int shift, int depth)
+{
+    const int up = 14 - depth;
+
+    if (bytes == 1 && step == 1) {
+        for (int i = 0; i < n; i++)
+            dst[i] = src[i] << up;
+    } else if (bytes == 1) {
+        for (int i = 0; i < n; i++)
+            dst[i] = src[i * step] << up;
+    } else {
+        const uint16_t *s   = (const uint16_t *)src;
+        const int       max = (1 << depth) - 1;     /* a stray high bit must not overflow */
+
+        for (int i = 0; i < n; i++)
+            dst[i] = (s[i * step] >> shift & max) << up;
+    }
+}
+
+FSR_CLONES
+void fsr_store_row(uint8_t *dst, const int16_t *src, int n, int bytes, int step, int shift, int depth)
+{
+    const int down = 14 - depth, half = down ? 1 << (down - 1) : 0, max = (1 << depth) - 1;
+
+    if (bytes == 1 && step == 1) {
+        for (int i = 0; i < n; i++)
+            dst[i] = clip_to((src[i] + half) >> down, max);
+    } else if (bytes == 1) {
+        for (int i = 0; i < n; i++)
+            dst[i * step] = clip_to((src[i] + half) >> down, max);
+    } else {
+        uint16_t *d = (uint16_t *)dst;
+
+        for (int i = 0; i < n; i++)
+            d[i * step] = clip_to((src[i] + half) >> down, max) << shift;
+    }
+}
+
+/* Keys' cubic convolution kernel with a = -0.5 */
+static double cubic(double x)
+{
+    x = fabs(x);
+    return x <= 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
+}
+
+void fsr_upscaler_init(FsrUpscaler *u, int scale, int sub, int cosited)
+{
+    /* Sample j of a plane lies at luma position sub * j + d. Picture areas coincide, so luma
+     * position X of the large picture is (X + 0.5) / scale - 0.5 of the small one. */
+    const double d = sub == 1 || cosited ? 0 : 0.5;
+
+    u->scale = scale;
+    for (int k = 0; k < scale; k++) {
+        const double pos  = ((sub * k + d + 0.5) / scale - 0.5 - d) / sub;
+        const int    base = (int)floor(pos);
+        int sum = 0, largest = 0;
+
+        u->first[k] = base - 1;
+        for (int t = 0; t < 4; t++) {
+            u->coef[k][t] = (int16_t)floor(cubic(pos - (base - 1 + t)) * 4096 + 0.5);
+            sum += u->coef[k][t];
+            if (u->coef[k][t] > u->coef[k][largest])
+                largest = t;
+        }
+        u->coef[k][largest] += 4096 - sum;      /* a flat area stays flat */
+    }
+}
+
+/* One phase into a dense array: the compiler turns this into multiply-add pairs. */
+static inline __attribute__((always_inline)) int filter4(const int16_t *in, const int16_t *c)
+{
+    return sat16((c[0] * in[0] + c[1] * in[1] + c[2] * in[2] + c[3] * in[3] + 2048) >> 12);
+}
+
+FSR_CLONES
+void fsr_upscale_row(int16_t *restrict out, const int16_t *restrict in, int n_out, const FsrUpscaler *u)
+{
+    const int s = u->scale, n = n_out / s;
+
+    if (s == 2) {
+        const int16_t *a = in + u->first[0], *b = in + u->first[1];
+        int16_t ca[4], cb[4];
+
+        memcpy(ca, u->coef[0], sizeof(ca));
+        memcpy(cb, u->coef[1], sizeof(cb));
+        for (int i = 0; i < n; i++) {
+            out[2 * i]     = filter4(a + i, ca);
+            out[2 * i + 1] = filter4(b + i, cb);
+        }
+    } else {
+        for (int k = 0; k < s; k++) {
+            const int16_t *a = in + u->first[k];
+            int16_t c[4];
+
+            memcpy(c, u->coef[k], sizeof(c));
+            for (int i = 0; i < n; i++)
+                out[s * i + k] = filter4(a + i, c);
+        }
+    }
+    for (int j = n * s; j < n_out; j++)     /* odd chroma sizes */
+        out[j] = filter4(in + n + u->first[j - n * s], u->coef[j - n * s]);
+}
+
+FSR_CLONES
+void fsr_cubic_rows(int16_t *restrict out, const int16_t *const in[4], const int16_t coef[4], int n)
+{
+    const int16_t *restrict a = in[0], *restrict b = in[1], *restrict c = in[2], *restrict d = in[3];
+    const int16_t k0 = coef[0], k1 = coef[1], k2 = coef[2], k3 = coef[3];
+
+    for (int i = 0; i < n; i++)
+        out[i] = sat16((k0 * a[i] + k1 * b[i] + k2 * c[i] + k3 * d[i] + 2048) >> 12);
+}
+
+FSR_CLONES
+void fsr_blend_row(int16_t *restrict out, int16_t *restrict detail, const int16_t *restrict anchor,
+                   const int16_t *restrict weight, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const int d = (detail[i] * weight[i] + 128) >> 8;
+
+        detail[i] = d;
+        out[i]    = sat16(anchor[i] + d);
+    }
+}
