@@ -126,7 +126,7 @@ static void street_houses(FsrWorld *w)
 
 static void street(FsrWorld *w, double time)
 {
-    double s = time / RATE, bus = loop(4.2 * s - 6.5, 17), roll = loop(3.1 - 1.9 * s, 9), turn = roll / (6.283185307179586 * 0.42);
+    double s = time / RATE, bus = loop(3.4 * s - 6.5, 17), roll = loop(3.1 - 1.9 * s, 9), turn = roll / (6.283185307179586 * 0.42);
     FsrPrim *p = quad(w, FSR_TEX_COBBLE, vec(-40, 0, 90), vec(80, 0, 0), vec(0, 0, -92), 26, 30, 0.86);
 
     p->grime = 0.4;
