@@ -56,11 +56,9 @@ def round8(a):
 def luma(path):
     im = Image.open(path)
     if im.mode in ('L', 'I;16', '1'):
-        # a grey picture holds full-range values; rgb2ycbcr of it as R = G = B
-        y = 16.0 + np.asarray(im.convert('L'), np.float64) * (219.0 / 255.0)
-    else:
-        rgb = np.asarray(im.convert('RGB'), np.float64)
-        y = 16.0 + rgb @ (np.array([65.481, 128.553, 24.966]) / 255.0)
+        return np.array(im.convert('L'))  # grey pictures as they are: published tables do so
+    rgb = np.asarray(im.convert('RGB'), np.float64)
+    y = 16.0 + rgb @ (np.array([65.481, 128.553, 24.966]) / 255.0)
     return round8(y)
 
 
