@@ -34,6 +34,7 @@
 #define NB_LAYERS           FF_ARRAY_ELEMS(((HEVCContext *)0)->layers)
 #define DPB_OF(s, layer)    ((s)->layers[layer].DPB)
 #define QUEUED_FRAME(s)     NULL
+#define USES_WPP(s)         ((s)->avctx->active_thread_type == FF_THREAD_SLICE && (s)->sh.num_entry_point_offsets > 0)
 #else
 #include "libavcodec/hevcdec.h"
 typedef struct HEVCLayerContext HEVCLayerContext;   /* always NULL */
@@ -48,6 +49,7 @@ typedef struct HEVCLayerContext HEVCLayerContext;   /* always NULL */
 #define NB_LAYERS           1
 #define DPB_OF(s, layer)    ((s)->DPB)
 #define QUEUED_FRAME(s)     ((s)->output_frame)
+#define USES_WPP(s)         ((s)->threads_number > 1 && (s)->sh.num_entry_point_offsets > 0)
 #endif
 
 /* State ---------------------------------------------------------------------- */
@@ -69,6 +71,7 @@ struct FsrHevc {
     SliceMap    *maps;                  /* by slice number of the current picture */
     unsigned     maps_size;             /* allocated bytes */
     int          nb_maps;
+    int          rows_broken;           /* see check_rows() */
 };
 
 static void shared_free(void *opaque, uint8_t *data)
@@ -189,7 +192,8 @@ void ff_fsr_hevc_begin(HEVCContext *s)
 
     if (!s->fsr_record || s->avctx->hwaccel || !cur || !sps || !(shared = get_shared(s)))
         return;
-    s->fsr->nb_maps = 0;
+    s->fsr->nb_maps     = 0;
+    s->fsr->rows_broken = 0;
     buf = new_buffer(shared, fsr_record_capacity(sps->width, sps->height, 1 << sps->log2_min_cb_size));
     if (!buf)
         return;
@@ -264,6 +268,14 @@ static SliceMap *open_map(struct FsrHevc *state, int slice)
     return &maps[slice];
 }
 
+/* When one row of a slice fails, the threads of the other rows stop at a coding tree block
+ * that they have marked as decoded already: then the last one of each row cannot be trusted. */
+static void check_rows(HEVCContext *s)
+{
+    if (USES_WPP(s) && atomic_load(&s->wpp_err))
+        s->fsr->rows_broken = 1;
+}
+
 void ff_fsr_hevc_slice(HEVCContext *s)
 {
     HEVCFrame *cur = SLICE_CURRENT(s);
@@ -276,6 +288,8 @@ void ff_fsr_hevc_slice(HEVCContext *s)
 
     if (!r || !pps || !sps || !cur->refPicList || !(map = open_map(s->fsr, s->slice_idx)))
         return;
+    if (s->slice_idx > 0)
+        check_rows(s);                          /* of the slice before */
     if (is_b || r->type == 'I')
         r->type = is_b ? 'B' : 'P';
     weighted = is_b ? pps->weighted_bipred_flag : pps->weighted_pred_flag;
@@ -479,6 +493,13 @@ static void add_held(FsrRecord *r, HEVCContext *s)
         fsr_record_add_held(r, r->number);
 }
 
+static int is_decoded(const HEVCContext *s, const HEVCSPS *sps, const int32_t *slice_address, int rs)
+{
+    if (slice_address[rs] < 0)
+        return 0;
+    return !s->fsr->rows_broken || ((rs + 1) % sps->ctb_width && slice_address[rs + 1] >= 0);
+}
+
 static void add_blocks(Walk *w, HEVCContext *s, HEVCLayerContext *l, const HEVCFrame *cur, const HEVCPPS *pps)
 {
     const HEVCSPS *sps = w->sps;
@@ -491,7 +512,7 @@ static void add_blocks(Walk *w, HEVCContext *s, HEVCLayerContext *l, const HEVCF
         const int rs = pps->ctb_addr_ts_to_rs[ts];
         ptrdiff_t slice;
 
-        if (slice_address[rs] < 0) {
+        if (!is_decoded(s, sps, slice_address, rs)) {
             w->r->missing_ctbs++;
             continue;
         }
@@ -510,6 +531,7 @@ static void fill(FsrRecord *r, HEVCContext *s, HEVCLayerContext *l, const HEVCFr
 
     r->nb_slices = FFMIN(s->slice_idx + 1, UINT16_MAX);
     add_held(r, s);
+    check_rows(s);
     /* A parameter set that came within the picture can have taken these away. */
     if (sps && pps && w.mvf && sps->width == r->coded_w && sps->height == r->coded_h) {
         w.depth  = TABLE(s, l, tab_ct_depth);
