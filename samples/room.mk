@@ -17,3 +17,6 @@ DEMO_DEPS += $(SAMPLES_BIN)
 CHECK_DEPS += $(SAMPLES_BIN)
 
 -include $(foreach p,fsr_scene fsr_downscale fsr_measure,$(patsubst %.o,%.d,$(call SAMPLES_OBJ,$(p))))
+
+# The unit test is linked with the parts it looks at.
+$(O)/tests/test_scene: $(patsubst %,$(O)/obj/samples/%.o,scene_world scene_texture scene_render downscale y4m)
