@@ -4,17 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FSR_HAVE_X86 0
-
 static const struct {
     const char          *name;
     const FsrConvKernel *conv[3];       /* in order of preference */
 } sets[FSR_ISA_NB] = {
     [FSR_ISA_C]      = { "c",      { &fsr_conv_c } },
     [FSR_ISA_BLAS]   = { "blas",   { &fsr_conv_blas } },
-#if FSR_HAVE_X86
-    [FSR_ISA_AVX2]   = { "avx2",   { &fsr_conv_avx2_few, &fsr_conv_avx2_wide } },
-    [FSR_ISA_AVX512] = { "avx512", { &fsr_conv_avx512_few, &fsr_conv_avx512_wide } },
+#if defined(__x86_64__)
+    [FSR_ISA_AVX2]   = { "avx2",   { &fsr_conv_few_avx2, &fsr_conv_wide_avx2 } },
+    [FSR_ISA_AVX512] = { "avx512", { &fsr_conv_few_avx512, &fsr_conv_few_avx2,
+                                     &fsr_conv_wide_avx512 } },
 #else
     [FSR_ISA_AVX2]   = { "avx2",   { NULL } },
     [FSR_ISA_AVX512] = { "avx512", { NULL } },
@@ -32,7 +31,7 @@ int fsr_nn_isa_available(FsrIsa isa)
     case FSR_ISA_C:
     case FSR_ISA_BLAS:
         return 1;
-#if FSR_HAVE_X86
+#if defined(__x86_64__)
     case FSR_ISA_AVX2:
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case FSR_ISA_AVX512:

@@ -66,7 +66,7 @@ static inline int fsr_nn_stride(int channels)
 }
 
 extern const FsrConvKernel fsr_conv_c, fsr_conv_blas;
-extern const FsrConvKernel fsr_conv_avx2_wide, fsr_conv_avx2_few;
-extern const FsrConvKernel fsr_conv_avx512_wide, fsr_conv_avx512_few;
+extern const FsrConvKernel fsr_conv_wide_avx2, fsr_conv_few_avx2;
+extern const FsrConvKernel fsr_conv_wide_avx512, fsr_conv_few_avx512;
 
 #endif /* FASTSR_NN_KERNELS_H */

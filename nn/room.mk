@@ -2,6 +2,13 @@
 LIB_SRC += nn/graph.c nn/load.c nn/plan.c nn/run.c nn/kernels.c \
            nn/kernels/conv_c.c nn/kernels/conv_blas.c
 
+# One file per instruction set, each with its own flags; the rest of the library runs anywhere.
+ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+LIB_SRC += nn/kernels/conv_avx2.c nn/kernels/conv_avx512.c
+$(O)/obj/nn/kernels/conv_avx2.o: private FSR_CFLAGS += -mavx2 -mfma
+$(O)/obj/nn/kernels/conv_avx512.o: private FSR_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mfma
+endif
+
 LIB_GEN += build/gen/onnx.pb-c.c
 build/gen/onnx.pb-c.c: nn/onnx.proto
 	@mkdir -p $(@D)

@@ -1,0 +1,287 @@
+/*
+ * Direct convolution with vectors, written once for all vector sizes.
+ *
+ * The file that includes this defines
+ *   ISA(name)             name with the set's suffix
+ *   vec, VW               a vector of floats and their number
+ *   v_load, v_store, v_store_n (first n lanes), v_set1 (from memory), v_fma (a * b + c),
+ *   v_add, v_max, v_zero
+ *   v_sums(acc)           vector of the sums over each of VW vectors
+ *   WIDE_P                output samples in registers at once, with one vector of planes each
+ *
+ * Two schemes:
+ * - wide: a register holds VW output planes of one sample; each input value is broadcast
+ *   and used for all of them. Two vectors of planes at once where there are as many.
+ * - few: for 1 to 4 output planes. A register holds VW partial sums over input planes of one
+ *   output sample; each input vector is loaded once and used for all columns of the kernel.
+ */
+#include "nn/kernels.h"
+
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 32")
+
+static inline int vectors(int planes)
+{
+    return (planes + VW - 1) / VW;
+}
+
+/* ---- wide ------------------------------------------------------------------------- */
+
+static int wide_fits(const FsrConvShape *s)
+{
+    (void)s;
+    return 1;
+}
+
+static size_t wide_packed(const FsrConvShape *s)
+{
+    return (size_t)vectors(s->cout) * VW * (s->cin * s->kw * s->kh + 1);
+}
+
+/* [planes] biases, then for each group of 2 (at last 1) vectors of planes [kh][kw][cin][planes] */
+static void wide_pack(const FsrConvShape *s, const float *weights, const float *bias, float *dst)
+{
+    const int nv = vectors(s->cout);
+
+    memset(dst, 0, nv * VW * sizeof(*dst));
+    memcpy(dst, bias, s->cout * sizeof(*dst));
+    dst += nv * VW;
+    for (int o = 0; o < nv * VW;) {
+        const int n = nv * VW - o >= 2 * VW ? 2 * VW : VW;
+
+        for (int y = 0; y < s->kh; y++)
+            for (int x = 0; x < s->kw; x++)
+                for (int i = 0; i < s->cin; i++)
+                    for (int k = 0; k < n; k++)
+                        *dst++ = o + k >= s->cout ? 0 :
+                            weights[(((o + k) * s->cin + i) * s->kh + y) * s->kw + x];
+        o += n;
+    }
+}
+
+typedef struct Wide {
+    const FsrConvShape *s;
+    const float        *bias, *w;       /* of the group of planes */
+    const float *const *rows;
+    float              *dst;            /* sample 0, first plane of the group */
+    int                 lanes;          /* floats to store of the group's last vector */
+} Wide;
+
+/* P samples from x on, V vectors of planes; stride between samples is a constant where
+ * the compiler can see it, so that all loads have fixed offsets. */
+INLINE void wide_block(const Wide *t, int x, const int P, const int V, const int stride)
+{
+    const FsrConvShape *s = t->s;
+    /* where samples lie side by side, the columns of the kernel are one run */
+    const int    runs = s->cin == stride ? 1 : s->kw;
+    const int    len  = s->cin == stride ? s->kw * s->cin : s->cin;
+    const float *w    = t->w;
+    vec acc[WIDE_P][2];
+
+    UNROLL for (int p = 0; p < P; p++)
+        UNROLL for (int v = 0; v < V; v++)
+            acc[p][v] = v_load(t->bias + v * VW);
+    for (int ky = 0; ky < s->kh; ky++) {
+        const float *in = t->rows[ky] + (size_t)x * stride;
+
+        for (int r = 0; r < runs; r++, in += stride - len)
+            for (int j = 0; j < len; j++, in++, w += V * VW) {
+                vec wv[2];
+                UNROLL for (int v = 0; v < V; v++)
+                    wv[v] = v_load(w + v * VW);
+                UNROLL for (int p = 0; p < P; p++) {
+                    vec b = v_set1(in + p * stride);
+                    UNROLL for (int v = 0; v < V; v++)
+                        acc[p][v] = v_fma(b, wv[v], acc[p][v]);
+                }
+            }
+    }
+    UNROLL for (int p = 0; p < P; p++) {
+        float *d = t->dst + (size_t)(x + p) * s->cout_stride;
+
+        UNROLL for (int v = 0; v < V; v++) {
+            vec a = s->relu ? v_max(acc[p][v], v_zero()) : acc[p][v];
+            if (v < V - 1 || t->lanes == VW)
+                v_store(d + v * VW, a);
+            else
+                v_store_n(d + v * VW, a, t->lanes);
+        }
+    }
+}
+
+/* A row in blocks of WIDE_P / V samples, then smaller ones; the last is moved back over
+ * samples that are there already, which gives them the same values once more. */
+INLINE void wide_blocks(const Wide *t, int width, const int V, const int stride)
+{
+    const int P = WIDE_P / V, Q = WIDE_P / 4;
+    int x = 0;
+
+    for (; x + P <= width; x += P)
+        wide_block(t, x, P, V, stride);
+    for (; x + Q <= width; x += Q)
+        wide_block(t, x, Q, V, stride);
+    if (x < width && width >= Q)
+        wide_block(t, width - Q, Q, V, stride);
+    else
+        for (; x < width; x++)
+            wide_block(t, x, 1, V, stride);
+}
+
+#define WIDE_FUNCTION(stride_)                                          \
+    static void wide_##stride_(const Wide *t, int width, int two)       \
+    {                                                                   \
+        if (two)                                                        \
+            wide_blocks(t, width, 2, stride_);                          \
+        else                                                            \
+            wide_blocks(t, width, 1, stride_);                          \
+    }
+WIDE_FUNCTION(1)
+WIDE_FUNCTION(4)
+WIDE_FUNCTION(8)
+WIDE_FUNCTION(16)
+WIDE_FUNCTION(32)
+WIDE_FUNCTION(64)
+
+static void wide_any(const Wide *t, int width, int two)
+{
+    if (two)
+        wide_blocks(t, width, 2, t->s->cin_stride);
+    else
+        wide_blocks(t, width, 1, t->s->cin_stride);
+}
+
+static void wide_row(const FsrConvShape *s, const float *packed, const float *const *rows,
+                     float *dst, int width, float *scratch)
+{
+    const int nv   = vectors(s->cout);
+    const int taps = s->cin * s->kw * s->kh;
+    void (*run)(const Wide *, int, int) = wide_any;
+    Wide t = { .s = s, .bias = packed, .w = packed + nv * VW, .rows = rows, .dst = dst };
+
+    (void)scratch;
+    switch (s->cin_stride) {
+    case 1:  run = wide_1;  break;
+    case 4:  run = wide_4;  break;
+    case 8:  run = wide_8;  break;
+    case 16: run = wide_16; break;
+    case 32: run = wide_32; break;
+    case 64: run = wide_64; break;
+    }
+    for (int v = 0; v < nv;) {
+        const int two  = nv - v >= 2, n = 1 + two;
+        const int room = s->cout_stride - (v + two) * VW;
+
+        t.lanes = room < VW ? room : VW;
+        run(&t, width, two);
+        t.bias += n * VW;
+        t.dst  += n * VW;
+        t.w    += (size_t)n * VW * taps;
+        v      += n;
+    }
+}
+
+const FsrConvKernel ISA(fsr_conv_wide) = {
+    ISA_NAME " wide", wide_fits, wide_packed, wide_pack, NULL, wide_row
+};
+
+/* ---- few -------------------------------------------------------------------------- */
+
+static int few_fits(const FsrConvShape *s)
+{
+    return s->cout <= 4 && s->cin_stride % VW == 0;
+}
+
+static size_t few_packed(const FsrConvShape *s)
+{
+    return (size_t)s->cout * s->cin_stride * s->kw * s->kh + VW;
+}
+
+/* VW biases (those that there are), then [cout][kh][vectors of cin][kw][VW] */
+static void few_pack(const FsrConvShape *s, const float *weights, const float *bias, float *dst)
+{
+    memset(dst, 0, VW * sizeof(*dst));
+    memcpy(dst, bias, s->cout * sizeof(*dst));
+    dst += VW;
+    for (int o = 0; o < s->cout; o++)
+        for (int y = 0; y < s->kh; y++)
+            for (int i = 0; i < s->cin_stride; i += VW)
+                for (int x = 0; x < s->kw; x++)
+                    for (int k = i; k < i + VW; k++)
+                        *dst++ = k >= s->cin ? 0 :
+                            weights[((o * s->cin + k) * s->kh + y) * s->kw + x];
+}
+
+/* P output samples, K columns of the kernel: P + K - 1 loads for P * K products */
+INLINE void few_columns(vec *acc, const float *in, const float *w, int stride, const int P,
+                        const int K)
+{
+    vec wv[5];
+
+    UNROLL for (int k = 0; k < K; k++)
+        wv[k] = v_load(w + k * VW);
+    UNROLL for (int q = 0; q < P + K - 1; q++) {
+        vec b = v_load(in + (size_t)q * stride);
+        UNROLL for (int k = 0; k < K; k++)
+            if (q - k >= 0 && q - k < P)
+                acc[q - k] = v_fma(b, wv[k], acc[q - k]);
+    }
+}
+
+INLINE void few_block(const FsrConvShape *s, const float *bias, const float *w,
+                      const float *const *rows, float *dst, int x, const int P)
+{
+    const int stride = s->cin_stride;
+    vec   acc[VW], sum;
+    float out[VW];
+
+    UNROLL for (int p = 0; p < VW; p++)
+        acc[p] = v_zero();
+    for (int ky = 0; ky < s->kh; ky++)
+        for (int i = 0; i < stride; i += VW) {
+            const float *in = rows[ky] + (size_t)x * stride + i;
+            int left = s->kw;
+
+            for (; left >= 5; left -= 5, w += 5 * VW, in += 5 * stride)
+                few_columns(acc, in, w, stride, P, 5);
+            for (; left >= 3; left -= 3, w += 3 * VW, in += 3 * stride)
+                few_columns(acc, in, w, stride, P, 3);
+            for (; left; left--, w += VW, in += stride)
+                few_columns(acc, in, w, stride, P, 1);
+        }
+    sum = v_add(v_sums(acc), v_set1(bias));
+    if (s->relu)
+        sum = v_max(sum, v_zero());
+    if (P == VW && s->cout_stride == 1) {
+        v_store(dst + x, sum);
+        return;
+    }
+    v_store(out, sum);
+    UNROLL for (int p = 0; p < P; p++)
+        dst[(size_t)(x + p) * s->cout_stride] = out[p];
+}
+
+static void few_row(const FsrConvShape *s, const float *packed, const float *const *rows,
+                    float *dst, int width, float *scratch)
+{
+    const size_t taps = (size_t)s->cin_stride * s->kw * s->kh;
+
+    (void)scratch;
+    for (int o = 0; o < s->cout; o++) {
+        const float *w = packed + VW + o * taps;
+        int x = 0;
+
+        for (; x + VW <= width; x += VW)
+            few_block(s, packed + o, w, rows, dst + o, x, VW);
+        if (x < width && width >= VW)
+            few_block(s, packed + o, w, rows, dst + o, width - VW, VW);
+        else
+            for (; x < width; x++)
+                few_block(s, packed + o, w, rows, dst + o, x, 1);
+    }
+}
+
+const FsrConvKernel ISA(fsr_conv_few) = {
+    ISA_NAME " few", few_fits, few_packed, few_pack, NULL, few_row
+};
