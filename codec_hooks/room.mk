@@ -18,3 +18,11 @@ build/bin/fsmv_dump: build/obj/codec_hooks/fsmv_dump.o $(FSMV_LIBS:%=build/ffmpe
 		../lib/libfastsr.a $(FSR_LIBS) -o ../bin/fsmv_dump
 
 -include build/obj/codec_hooks/fsmv_dump.d
+
+PROGRAM_pixel_proof := tests/tools/pixel_proof.c
+CHECK_DEPS += build/bin/pixel_proof
+
+bench: bench-hook
+bench-hook: all
+	codec_hooks/bench_hook.sh
+.PHONY: bench bench-hook
