@@ -3,6 +3,7 @@
 # Each room (codec_hooks nn filters models samples tests) says in its room.mk what it adds:
 #   LIB_SRC     C files of libfastsr.a
 #   LIB_GEN     generated C files of libfastsr.a, under build/gen, with the rule that makes them
+#   PROGRAM_x   C files of the program build/bin/x, beside libfastsr.a
 #   CHECK_DEPS  what `make check` builds before it runs the tests
 #   ALL_DEPS    programs that `make` builds
 #   DEMO_DEPS   what `make demo` builds
@@ -57,7 +58,6 @@ $(O)/obj/gen/%.o: build/gen/%.c build/config.mk
 	@mkdir -p $(@D)
 	$(COMPILE)
 
-# Programs of ours: PROGRAM_name lists the C files of build/bin/name beside the library.
 define program
 $(O)/bin/$(1): $(PROGRAM_$(1):%.c=$(O)/obj/%.o) $(LIB)
 	@mkdir -p $$(@D)
@@ -84,8 +84,9 @@ build/ffmpeg-src/.edited: build/ffmpeg-src/.unpacked codec_hooks/edits.table cod
 	touch $@
 
 # FFmpeg is configured in a directory that has its source as src: so no path is absolute.
+# -w: warnings of FFmpeg's own code are not ours; edits.table gives our files theirs back.
 FFMPEG_CONFIGURE = --cc='$(CC)' $(FFMPEG_FLAGS) \
-	--extra-cflags='-I../../include -I../.. $(CONF_CFLAGS)' --extra-ldflags='$(CONF_LDFLAGS)' \
+	--extra-cflags='-w -I../../include -I../.. $(CONF_CFLAGS)' --extra-ldflags='$(CONF_LDFLAGS)' \
 	--extra-libs='../lib/libfastsr.a $(FSR_LIBS)' \
 	$$(grep -q -- --enable-libharfbuzz build/ffmpeg-src/configure && echo $(FFMPEG_DRAWTEXT))
 
