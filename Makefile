@@ -73,15 +73,15 @@ $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 # includes, ours too, but not the archive it is linked with.
 
 build/ffmpeg-src/.unpacked: codec_hooks/get_ffmpeg.sh $(if $(FFMPEG_SOURCE:debian=),build/config.mk)
-	codec_hooks/get_ffmpeg.sh '$(FFMPEG_SOURCE)' build/ffmpeg-src build/apt
-	rm -rf build/ffmpeg
-	touch $@
+	@codec_hooks/get_ffmpeg.sh '$(FFMPEG_SOURCE)' build/ffmpeg-src build/apt
+	@rm -rf build/ffmpeg
+	@touch $@
 
 EDIT_SOURCES := $(wildcard codec_hooks/*_hook.[ch] filters/vf_*.c filters/ff_*.h)
 build/ffmpeg-src/.edited: build/ffmpeg-src/.unpacked codec_hooks/edits.table codec_hooks/edit_ffmpeg.sh \
 		| $(EDIT_SOURCES)
-	codec_hooks/edit_ffmpeg.sh build/ffmpeg-src codec_hooks/edits.table .
-	touch $@
+	@codec_hooks/edit_ffmpeg.sh build/ffmpeg-src codec_hooks/edits.table .
+	@touch $@
 
 # FFmpeg is configured in a directory that has its source as src: so no path is absolute.
 # -w: warnings of FFmpeg's own code are not ours; edits.table gives our files theirs back.
@@ -97,10 +97,10 @@ build/ffmpeg/flags: build/config.mk build/ffmpeg-src/.unpacked
 
 build/ffmpeg/.configured: build/ffmpeg/flags build/ffmpeg-src/.edited | build/lib/libfastsr.a
 	@echo 'Configuring FFmpeg (half a minute; its log is build/ffmpeg/ffbuild/config.log)'
-	ln -sfn ../ffmpeg-src build/ffmpeg/src
-	cd build/ffmpeg && ./src/configure $(subst build/ffmpeg-src,src,$(FFMPEG_CONFIGURE)) >configure.out 2>&1 || \
+	@ln -sfn ../ffmpeg-src build/ffmpeg/src
+	@cd build/ffmpeg && ./src/configure $(subst build/ffmpeg-src,src,$(FFMPEG_CONFIGURE)) >configure.out 2>&1 || \
 		{ cat configure.out ffbuild/config.log | tail -n 60; exit 1; }
-	touch $@
+	@touch $@
 
 # One build at a time, whoever else runs make here.
 ffmpeg: build/ffmpeg/.configured build/lib/libfastsr.a

@@ -16,6 +16,11 @@ die() {
     exit 1
 }
 
+# What it does, one line an edit.
+say() {
+    printf '%s\n' "$*"
+}
+
 strip() {
     s=${1#"${1%%[! ]*}"}
     printf '%s' "${s%"${s##*[! ]}"}"
@@ -64,13 +69,13 @@ insert() {
         }
         { print }' "$tree/$file.fsr-new" >"$tree/$file.fsr-tmp"
     mv "$tree/$file.fsr-tmp" "$tree/$file.fsr-new"
-    echo "$file: $1 '$(strip "$3")': $(strip "$4")"
+    say "$file: $1 '$(strip "$3")': $(strip "$4")"
 }
 
 append() {
     open_file "$1"
     printf '%b\n' "$2" >>"$tree/$file.fsr-new"
-    echo "$file: appended $(strip "$2")"
+    say "$file: appended $(strip "$2")"
 }
 
 link() {
@@ -80,7 +85,7 @@ link() {
     *)  target=$(dirname "$1" | sed 's,[^/][^/]*,..,g')/$(echo "$tree" | sed 's,[^/][^/]*,..,g')/$src/$2 ;;
     esac
     [ "$(readlink "$tree/$1" || :)" = "$target" ] || ln -sf "$target" "$tree/$1"
-    echo "$1: link to $2"
+    say "$1: link to $2"
 }
 
 n=0

@@ -41,42 +41,45 @@ streams() {
 }
 size()      { $FFPROBE -v error -select_streams v -show_entries stream=width,height -of csv=p=0 "$1" | head -n 1; }
 frames()    { $FFPROBE -v error -select_streams v -count_frames -show_entries stream=nb_read_frames -of csv=p=0 "$1" | head -n 1; }
-chapters()  { $FFPROBE -v error -show_chapters -of csv=p=0 "$1" | awk -F, '{ printf "%s-%s-%s ", $4, $6, $7 }'; }
+chapters()  { $FFPROBE -v error -show_chapters -of csv=p=0 "$1" | awk -F, '{ printf "%s to %s s: %s; ", $4, $6, $7 }'; }
 subtitles() { $FFMPEG -v error -i "$1" -map 0:s -f srt - 2>/dev/null | grep line; }
 sound()     { $FFMPEG -v error -i "$1" -map 0:a -c copy -f md5 - 2>/dev/null; }
 video()     { $FFMPEG -v error -i "$1" -map 0:v -f framemd5 - 2>/dev/null | awk -F, '!/^#/ { print $3 }'; }
 
 is "the input has what it should" "$(streams in.mkv), $(size in.mkv), $(frames in.mkv) frames" \
     "video:hevc audio:aac subtitle:subrip, 192,108, 50 frames"
+is "the input has chapters" "$(chapters in.mkv)" "0.000000 to 1.000000 s: One; 1.000000 to 2.000000 s: Two; "
 
-# check NAME FILE STREAMS: what every enlarged file must have
-check() {
-    is "$1: streams" "$(streams "$2")" "$3"
-    is "$1: size doubled" "$(size "$2")" "384,216"
-    is "$1: every frame" "$(frames "$2")" 50
-    is "$1: chapters" "$(chapters "$2")" "$(chapters in.mkv)"
-    case $3 in
-    *subtitle*) is "$1: subtitles" "$(subtitles "$2")" "$(subtitles in.mkv)" ;;
-    esac
-    is "$1: title" "$($FFPROBE -v error -show_entries format_tags=title -of csv=p=0 "$2")" "Remux test"
-    is "$1: timestamps" "$(video "$2")" "$(video in.mkv)"
+# enlarge NAME FILE STREAMS ARGUMENT...: with fastsr, and for comparison with scale; but for the
+# pictures the two files must be the same. (In mp4 chapters are a data stream besides, and the
+# tool repeats a picture where the first one starts late: so both counts are not ours to judge.)
+enlarge() {
+    name=$1 file=$2 wanted=$3
+    shift 3
+    $FFMPEG -v error -i in.mkv "$@" -vf scale=2*iw:2*ih "scale-$file" 2>scale.log ||
+        { not_ok "$name: the file to compare with" "$(cat scale.log)"; return; }
+    run_ok "$name" $FFMPEG -v error -i in.mkv "$@" -vf fastsr "$file" || return
+    is "$name: streams" "$(streams "$file")" "$wanted"
+    is "$name: size doubled" "$(size "$file")" "384,216"
+    is "$name: title" "$($FFPROBE -v error -show_entries format_tags=title -of csv=p=0 "$file")" "Remux test"
+    is "$name: chapters" "$(chapters "$file")" "$(chapters in.mkv)"
+    is "$name: number of pictures" "$(frames "$file")" "$(frames "scale-$file")"
+    is "$name: timestamps" "$(video "$file")" "$(video "scale-$file")"
+    is "$name: sound" "$(sound "$file")" "$(sound "scale-$file")"
+    is "$name: subtitles" "$(subtitles "$file")" "$(subtitles "scale-$file")"
 }
 
-x264="-c:v libx264 -preset ultrafast -bf 0"
-# shellcheck disable=SC2086
+h264="-c:v libx264 -preset ultrafast"
+# shellcheck disable=SC2086 # the encoder's options are words
 {
 # The plain command: the container's own choice of encoders.
-run_ok "mkv" $FFMPEG -v error -i in.mkv -vf fastsr out.mkv &&
-    check "mkv" out.mkv "video:h264 audio:ac3 subtitle:ass"
-run_ok "mp4" $FFMPEG -v error -i in.mkv -vf fastsr out.mp4 &&
-    check "mp4" out.mp4 "video:h264 audio:aac"
+enlarge "mkv" out.mkv "video:h264 audio:ac3 subtitle:ass"
+enlarge "mp4" out.mp4 "video:h264 audio:aac data:bin_data"
 # Everything else copied.
-run_ok "mkv, copy" $FFMPEG -v error -i in.mkv -map 0 -c copy $x264 -vf fastsr copy.mkv && {
-    check "mkv, copy" copy.mkv "video:h264 audio:aac subtitle:subrip"
-    is "mkv, copy: sound is the same to the bit" "$(sound copy.mkv)" "$(sound in.mkv)"
+enlarge "mkv, all copied" copied.mkv "video:h264 audio:aac subtitle:subrip" -map 0 -c copy $h264
+enlarge "mkv, sound copied" sound.mkv "video:h264 audio:aac subtitle:ass" -map 0 -c:a copy $h264
+enlarge "mp4, sound copied" sound.mp4 "video:h264 audio:aac subtitle:mov_text data:bin_data" \
+    -map 0 -c:a copy -c:s mov_text $h264
 }
-run_ok "mkv, sound copied" $FFMPEG -v error -i in.mkv -map 0 -c:a copy $x264 -vf fastsr sound.mkv &&
-    check "mkv, sound copied" sound.mkv "video:h264 audio:aac subtitle:ass"
-run_ok "mp4, sound copied" $FFMPEG -v error -i in.mkv -map 0 -c:a copy -c:s mov_text $x264 -vf fastsr copy.mp4 &&
-    check "mp4, sound copied" copy.mp4 "video:h264 audio:aac subtitle:mov_text"
-}
+is "mkv, all copied: sound as in the input" "$(sound copied.mkv)" "$(sound in.mkv)"
+is "mkv, all copied: subtitles as in the input" "$(subtitles copied.mkv)" "$(subtitles in.mkv)"
