@@ -26,12 +26,13 @@ static const char help[] =
     "                  signed 16-bit numbers: where the point seen here was one frame before, minus\n"
     "                  here, in 1/16 pixel (x right, y down); -32768 -32768 where it was hidden,\n"
     "                  outside or in another view. Shadows do not count, they move over the ground\n"
+    "  --progress 1    count the frames on standard error (0)\n"
     "  --threads N     1 to 16 (the number of processors); the result is the same\n"
     "\n"
     "Exit status: 0 done, 1 error.\n";
 
 typedef struct Options {
-    int width, height, bits, threads, shot;
+    int width, height, bits, threads, shot, progress;
     long frames, first;
     double noise;
     const char *out, *depth, *motion;
@@ -82,6 +83,9 @@ static int parse_one(Options *o, const char *name, const char *value)
     } else if (!strcmp(name, "--threads")) {
         ret = number(value, 1, 16, &v);
         o->threads = (int)v;
+    } else if (!strcmp(name, "--progress")) {
+        ret = number(value, 0, 1, &v);
+        o->progress = (int)v;
     } else if (!strcmp(name, "--depth") && value) {
         o->depth = value;
     } else if (!strcmp(name, "--motion") && value) {
@@ -100,7 +104,7 @@ static int parse(Options *o, int argc, char **argv)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    *o = (Options){ 960, 540, 8, cores < 1 ? 1 : cores > 16 ? 16 : (int)cores, 2, 96, 0, 0, NULL, NULL, NULL };
+    *o = (Options){ 960, 540, 8, cores < 1 ? 1 : cores > 16 ? 16 : (int)cores, 2, 0, 96, 0, 0, NULL, NULL, NULL };
     for (int i = 1; i < argc; i++) {
         if (argv[i][0] == '-' && argv[i][1]) {
             if (parse_one(o, argv[i], i + 1 < argc ? argv[i + 1] : NULL) < 0)
@@ -209,6 +213,9 @@ static int frames(const Options *o, const FsrPicture *pic, const FsrTexture *tex
             fprintf(stderr, "fsr_scene: %s\n", out->error);
             return -EIO;
         }
+        if (o->progress)
+            fprintf(stderr, "frame %lld of %ld%c", (long long)(i - o->first + 1), o->frames,
+                    i + 1 < o->first + o->frames ? '\r' : '\n');
         if (side_write(depth, pic->depth, n) < 0 || side_write(motion, (const uint16_t *)pic->motion, 2 * n) < 0)
             return -EIO;
     }
