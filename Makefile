@@ -21,6 +21,7 @@ help:
 	@echo 'make check       all tests; TESTS="name ..." runs some of them'
 	@echo 'make check-asan  unit tests with address and undefined-behaviour sanitizers'
 	@echo 'make evaluate    measure quality and speed; CLIPS="a.y4m ..." ARGS="..."'
+	@echo 'make bench       speed of the parts against their references'
 	@echo 'make lib         only build/lib/libfastsr.a'
 	@echo 'make install     library and ffmpeg-fastsr, ffprobe-fastsr below the prefix; DESTDIR=DIR'
 	@echo 'make clean       remove what was built; make distclean: and what was fetched'
@@ -35,7 +36,10 @@ build/config.mk: configure codec_hooks/ffmpeg_profile.txt
 	CFLAGS='$(CONF_CFLAGS)' LDFLAGS='$(CONF_LDFLAGS)' ./configure $(CONFIGURE_ARGS) \
 		$(if $(filter check check-asan demo evaluate,$(MAKECMDGOALS)),--install-missing)
 
--include */room.mk
+# (Not on the first reading, when the tools that rooms ask may be missing still.)
+ifneq ($(wildcard build/config.mk),)
+include $(wildcard */room.mk)
+endif
 
 # The library ----------------------------------------------------------------
 
@@ -172,4 +176,6 @@ distclean:
 -include $(LIB_OBJ:.o=.d) $(UNIT_TESTS:$(O)/tests/%=$(O)/obj/tests/unit/%.d)
 -include $(foreach p,$(PROGRAMS),$(PROGRAM_$(p):%.c=$(O)/obj/%.d))
 
-.PHONY: all lib ffmpeg unit-tests check check-asan demo evaluate install clean distclean help
+bench: all
+
+.PHONY: all bench lib ffmpeg unit-tests check check-asan demo evaluate install clean distclean help
