@@ -13,3 +13,6 @@ LIB_GEN += build/gen/onnx.pb-c.c
 build/gen/onnx.pb-c.c: nn/onnx.proto
 	@mkdir -p $(@D)
 	$(PROTOC_C) --proto_path=nn --c_out=$(@D) $<
+
+PROGRAM_nn_bench := nn/bench.c nn/bench_base.c
+ALL_DEPS += $(O)/bin/nn_bench

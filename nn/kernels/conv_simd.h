@@ -89,6 +89,10 @@ INLINE void wide_block(const Wide *t, int x, const int P, const int V, const int
         for (int r = 0; r < runs; r++, in += stride - len)
             for (int j = 0; j < len; j++, in++, w += V * VW) {
                 vec wv[2];
+
+                /* keeps the compiler from carrying loaded values into the next round,
+                 * for which there are no registers */
+                __asm__("" : "+r"(in));
                 UNROLL for (int v = 0; v < V; v++)
                     wv[v] = v_load(w + v * VW);
                 UNROLL for (int p = 0; p < P; p++) {

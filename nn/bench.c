@@ -1,0 +1,321 @@
+/*
+ * nn_bench: how fast a network runs, beside the machine's peak and beside im2col + OpenBLAS.
+ * Peak and network are measured by turns in one process, since clocks change with load.
+ */
+#include "nn/bench.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_THREADS = 64, MAX_REPS = 101 };
+
+static const char usage[] =
+    "usage: nn_bench MODEL.onnx --size WxH [--threads N] [--reps N] [--json]\n"
+    "  --size     size of the network's input picture\n"
+    "  --threads  default 1; with one thread times are the thread's processor time,\n"
+    "             with more the wall's\n"
+    "  --reps     runs to take the median of (default 5)\n"
+    "  --json     one JSON object on standard output\n"
+    "FASTSR_CPU=c|blas|avx2|avx512 limits the instruction set.\n";
+
+typedef struct Options {
+    const char *model;
+    int width, height, threads, reps, json;
+} Options;
+
+typedef struct Result {
+    FsrNetInfo info;
+    FsrIsa     isa;
+    double     peak_before, peak_after, peak, clock_ghz;    /* peak: median of all, one thread */
+    double     ms, im2col_ms, macs, executed;               /* macs: nominal, of one picture */
+    size_t     bytes;
+} Result;
+
+typedef struct Run {
+    FsrPlan       *plan;
+    const FsrNnIO *io;
+    atomic_int     next;
+    atomic_llong   macs;
+} Run;
+
+typedef struct Thread {
+    pthread_t id;
+    Run      *run;
+    int       worker;
+} Thread;
+
+/* Input and output stay in one buffer each: the picture's own memory traffic is part of it. */
+typedef struct Picture {
+    int    width, height, scale;
+    float *in, *out;
+} Picture;
+
+static void get(void *opaque, int plane, int x, int y, int w, int h, float *dst, ptrdiff_t stride)
+{
+    const Picture *p = opaque;
+    const float *src = p->in + ((size_t)plane * p->height + y) * p->width + x;
+
+    for (int j = 0; j < h; j++)
+        memcpy(dst + j * stride, src + (size_t)j * p->width, w * sizeof(*dst));
+}
+
+static void put(void *opaque, int plane, int x, int y, int w, int h, const float *src,
+                ptrdiff_t stride)
+{
+    const Picture *p = opaque;
+    const size_t pitch = (size_t)p->width * p->scale;
+    float *dst = p->out + ((size_t)plane * p->height * p->scale + y) * pitch + x;
+
+    for (int j = 0; j < h; j++)
+        memcpy(dst + j * pitch, src + j * stride, w * sizeof(*dst));
+}
+
+static void *work(void *arg)
+{
+    Thread *t = arg;
+    int     job;
+
+    while ((job = atomic_fetch_add(&t->run->next, 1)) < fsr_nn_jobs(t->run->plan))
+        atomic_fetch_add(&t->run->macs, fsr_nn_run(t->run->plan, t->run->io, job, t->worker));
+    return NULL;
+}
+
+/* Seconds of one picture. */
+static double run_once(FsrPlan *plan, const FsrNnIO *io, int threads, double *executed)
+{
+    Thread t[MAX_THREADS];
+    Run    run   = { .plan = plan, .io = io };
+    double start = fsr_bench_now(threads > 1);
+    int    nb    = 1;
+
+    for (int i = 0; i < threads; i++)
+        t[i] = (Thread){ .run = &run, .worker = i };
+    for (; nb < threads && !pthread_create(&t[nb].id, NULL, work, &t[nb]); nb++)
+        ;
+    work(&t[0]);
+    for (int i = 1; i < nb; i++)
+        pthread_join(t[i].id, NULL);
+    *executed = atomic_load(&run.macs);
+    return fsr_bench_now(threads > 1) - start;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *v, int n)
+{
+    qsort(v, n, sizeof(*v), compare);
+    return v[n / 2];
+}
+
+static int measure(const Options *o, const FsrNet *net, FsrPlan *plan, const FsrNnIO *io, Result *r)
+{
+    double t[MAX_REPS], base[3], peak[MAX_REPS + 1];
+
+    run_once(plan, io, o->threads, &r->executed);
+    fsr_bench_peak(r->isa, 0.05);
+    r->peak_before = peak[0] = fsr_bench_peak(r->isa, 0.05);
+    for (int i = 0; i < o->reps; i++) {
+        t[i]        = run_once(plan, io, o->threads, &r->executed);
+        peak[i + 1] = fsr_bench_peak(r->isa, 0.02);
+    }
+    r->peak_after = peak[o->reps];
+    r->peak       = median(peak, o->reps + 1);
+    r->ms         = median(t, o->reps) * 1e3;
+    r->clock_ghz  = fsr_bench_clock(0.02);
+    for (int i = 0; i < 3; i++)
+        if ((base[i] = fsr_bench_im2col(net, o->width, o->height, o->threads)) < 0)
+            return (int)base[i];
+    r->im2col_ms = median(base, 3) * 1e3;
+    return 0;
+}
+
+/* What a layer does for one picture, halos left out. */
+typedef struct Layer {
+    const FsrNode *n;
+    const char    *kernel;
+    double         macs, weights, bytes, energy_uj, ms;
+} Layer;
+
+/* Published cost per operation at 45 nm (pJ): 32-bit float multiply 3.7, add 0.9, 32-bit read
+ * of a small SRAM 5, of DRAM 640; see Sze et al., Proc. IEEE 105 (2017). */
+static Layer describe(const FsrNet *net, const FsrPlan *plan, int i, const Options *o)
+{
+    const FsrNode *n    = &net->nodes[i];
+    const double   area = (double)o->width * o->height;
+    Layer l = { .n = n, .kernel = plan->nodes[i].kernel ? plan->nodes[i].kernel->name : "" };
+    double words = n->channels * area * n->scale * n->scale;
+
+    l.macs = fsr_node_macs(net, n) * area * n->scale * n->scale;
+    if (n->op == FSR_OP_CONV)
+        l.weights = fsr_node_macs(net, n) + n->channels;
+    for (int j = 0; j < n->nb_in; j++) {
+        const FsrNode *in = &net->nodes[n->in[j]];
+        words += in->channels * area * in->scale * in->scale;
+    }
+    words      += l.weights * fsr_nn_jobs(plan);
+    l.bytes     = words * 4;
+    l.energy_uj = (l.macs * (3.7 + 0.9) + words * (n->op == FSR_OP_INPUT ? 640 : 5)) * 1e-6;
+    l.ms        = plan->node_ns[i] * 1e-6;
+    return l;
+}
+
+static const char *op_name(FsrOp op)
+{
+    static const char *const names[] = {
+        [FSR_OP_INPUT] = "input", [FSR_OP_CONV] = "conv", [FSR_OP_ADD] = "add",
+        [FSR_OP_RELU] = "relu", [FSR_OP_SHUFFLE] = "shuffle", [FSR_OP_CONCAT] = "concat",
+    };
+    return names[op];
+}
+
+static void print_name(const char *s)
+{
+    putchar('"');
+    for (; *s; s++)
+        putchar(*s == '"' || *s == '\\' || (unsigned char)*s < 32 ? '_' : *s);
+    putchar('"');
+}
+
+static void print_json(const Options *o, const FsrNet *net, const FsrPlan *plan, const Result *r)
+{
+    const double gmacs = r->macs / r->ms * 1e-6;
+
+    printf("{ \"model\": ");
+    print_name(o->model);
+    printf(", \"width\": %d, \"height\": %d, \"threads\": %d, \"isa\": \"%s\",\n"
+           "  \"gmacs_per_s\": %.2f, \"peak_gmacs_per_s\": %.2f, \"share_of_peak\": %.4f,\n"
+           "  \"ms\": %.3f, \"im2col_ms\": %.3f, \"peak_bytes\": %zu,\n"
+           "  \"macs\": %.0f, \"executed_macs\": %.0f, \"weights\": %lld, \"bits\": 32,\n"
+           "  \"peak_before\": %.2f, \"peak_after\": %.2f, \"clock_ghz\": %.3f,\n"
+           "  \"bytes_source\": \"computed from the plan\",\n  \"layers\": [",
+           o->width, o->height, o->threads, fsr_nn_isa_name(r->isa), gmacs,
+           r->peak * o->threads, gmacs / (r->peak * o->threads), r->ms, r->im2col_ms, r->bytes,
+           r->macs, r->executed, (long long)r->info.weights, r->peak_before, r->peak_after,
+           r->clock_ghz);
+    for (int i = 0; i < net->nb_nodes; i++) {
+        const Layer l = describe(net, plan, i, o);
+        printf("%s\n    { \"name\": ", i ? "," : "");
+        print_name(l.n->name);
+        printf(", \"op\": \"%s\", \"kernel\": \"%s\", \"planes\": %d, \"macs\": %.0f, "
+               "\"weights\": %.0f, \"bytes\": %.0f, \"energy_uj\": %.1f, \"ms\": %.3f, "
+               "\"gmacs_per_s\": %.2f }", op_name(l.n->op), l.kernel, l.n->channels, l.macs,
+               l.weights, l.bytes, l.energy_uj, l.ms, l.ms > 0 ? l.macs / l.ms * 1e-6 : 0);
+    }
+    printf(" ] }\n");
+}
+
+static void print_table(const Options *o, const FsrNet *net, const FsrPlan *plan, const Result *r)
+{
+    const double gmacs = r->macs / r->ms * 1e-6, peak = r->peak * o->threads;
+
+    printf("%s, %dx%d, %d thread%s, %s, tiles %dx%d\n", o->model, o->width, o->height, o->threads,
+           o->threads > 1 ? "s" : "", fsr_nn_isa_name(r->isa), plan->tile_w, plan->tile_h);
+    printf("%-28s %-12s %6s %9s %9s %9s %9s %8s %8s\n", "layer", "kernel", "planes", "MMAC",
+           "weights", "kB moved", "energy mJ", "ms", "GMAC/s");
+    for (int i = 0; i < net->nb_nodes; i++) {
+        const Layer l = describe(net, plan, i, o);
+        printf("%-28.28s %-12s %6d %9.1f %9.0f %9.0f %9.2f %8.2f %8.1f\n", l.n->name,
+               *l.kernel ? l.kernel : op_name(l.n->op), l.n->channels, l.macs * 1e-6, l.weights,
+               l.bytes / 1024, l.energy_uj * 1e-3, l.ms, l.ms > 0 ? l.macs / l.ms * 1e-6 : 0);
+    }
+    printf("whole: %.2f ms, %.1f GMAC/s; peak %.1f (before %.1f, after %.1f; clock %.2f GHz): "
+           "share %.1f %%\n", r->ms, gmacs, peak, r->peak_before, r->peak_after, r->clock_ghz,
+           100 * gmacs / peak);
+    printf("executed with halos: %.2f %% more; memory %.1f MiB; im2col + OpenBLAS %.1f ms: "
+           "%.2f times as long\n", 100 * (r->executed / r->macs - 1), r->bytes / 1048576.0,
+           r->im2col_ms, r->im2col_ms / r->ms);
+}
+
+static int parse(int argc, char **argv, Options *o)
+{
+    char end;
+
+    *o = (Options){ .threads = 1, .reps = 5 };
+    for (int i = 1; i < argc; i++) {
+        const char *next = i + 1 < argc ? argv[i + 1] : "";
+
+        if (!strcmp(argv[i], "--json"))
+            o->json = 1;
+        else if (!strcmp(argv[i], "--size") && sscanf(next, "%dx%d%c", &o->width, &o->height, &end) == 2)
+            i++;
+        else if (!strcmp(argv[i], "--threads") && sscanf(next, "%d%c", &o->threads, &end) == 1)
+            i++;
+        else if (!strcmp(argv[i], "--reps") && sscanf(next, "%d%c", &o->reps, &end) == 1)
+            i++;
+        else if (argv[i][0] != '-' && !o->model)
+            o->model = argv[i];
+        else
+            return -EINVAL;
+    }
+    if (!o->model || o->width < 1 || o->height < 1 || o->threads < 1 || o->threads > MAX_THREADS ||
+        o->reps < 1 || o->reps > MAX_REPS)
+        return -EINVAL;
+    return 0;
+}
+
+static int bench(const Options *o, const FsrNet *net, FsrPlan *plan)
+{
+    Result  r = { .isa = fsr_nn_isa() };
+    Picture p = { .width = o->width, .height = o->height };
+    FsrNnIO io = { &p, get, put };
+    const size_t area = (size_t)o->width * o->height;
+    double  ignored;
+    int     ret = -ENOMEM;
+
+    fsr_nn_info(net, &r.info);
+    p.scale = r.info.scale;
+    p.in    = malloc(area * r.info.in_planes * sizeof(*p.in));
+    p.out   = calloc(area * r.info.out_planes * p.scale * p.scale, sizeof(*p.out));
+    plan->node_ns = NULL;
+    if (p.in && p.out) {
+        for (size_t i = 0; i < area * r.info.in_planes; i++)
+            p.in[i] = (i * 7919 % 1021) / 1021.0f;
+        r.macs  = r.info.macs * area * p.scale * p.scale;
+        r.bytes = fsr_nn_plan_bytes(plan) + r.info.weights * sizeof(float);
+        ret     = measure(o, net, plan, &io, &r);
+    }
+    if (ret >= 0 && !(plan->node_ns = calloc(net->nb_nodes, sizeof(*plan->node_ns))))
+        ret = -ENOMEM;
+    if (ret >= 0) {
+        run_once(plan, &io, 1, &ignored);       /* with a clock around each row, one thread */
+        (o->json ? print_json : print_table)(o, net, plan, &r);
+    }
+    free(plan->node_ns);
+    plan->node_ns = NULL;
+    free(p.in);
+    free(p.out);
+    return ret;
+}
+
+int main(int argc, char **argv)
+{
+    char     err[512] = "";
+    Options  o;
+    FsrNet  *net  = NULL;
+    FsrPlan *plan = NULL;
+    int      ret;
+
+    if (parse(argc, argv, &o) < 0) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    if ((ret = fsr_nn_load_file(&net, o.model, err, sizeof(err))) >= 0 &&
+        (ret = fsr_nn_plan(&plan, net, o.width, o.height, o.threads, err, sizeof(err))) >= 0 &&
+        (ret = bench(&o, net, plan)) < 0)
+        snprintf(err, sizeof(err), "%s", strerror(-ret));
+    fsr_nn_plan_free(&plan);
+    fsr_nn_free(&net);
+    if (ret < 0) {
+        fprintf(stderr, "nn_bench: %s\n", err);
+        return 1;
+    }
+    return 0;
+}
