@@ -131,7 +131,7 @@ class WideConv(nn.Module):
         return w.contiguous(memory_format=torch.channels_last)
 
     def forward(self, x):
-        return F.conv2d(x, self.kernel(), self.bias)
+        return F.conv2d(x, self.kernel().to(x.dtype), self.bias.to(x.dtype))
 
 
 class Sesr(nn.Module):
@@ -140,6 +140,7 @@ class Sesr(nn.Module):
     Gives the detail that is added to the bicubic upscale (the original adds the LR luma before the shuffle).
     """
     kind = 'lr'
+    bf16 = False    # training with bfloat16 products: faster where the CPU has them, weights stay float32
 
     def __init__(self, m, scale=2, f=16):
         super().__init__()
@@ -154,9 +155,11 @@ class Sesr(nn.Module):
     def forward(self, x):
         m = len(self.middle)
         h = first = F.relu(self.first(x.contiguous(memory_format=torch.channels_last)))
+        if self.bf16 and torch.is_grad_enabled():
+            h = first = first.bfloat16()  # not the first layer: eight bits of mantissa would round the picture
         for c in self.middle:
             h = F.relu(c(h))
-        return F.pixel_shuffle(self.last(h + first[:, :, m:-m, m:-m]), self.scale)
+        return F.pixel_shuffle(self.last(h + first[:, :, m:-m, m:-m]).float(), self.scale)
 
     def layers(self):
         conv = lambda c: ('conv', c.kernel().contiguous(), c.bias)

@@ -35,6 +35,7 @@ def options():
     p.add_argument('--lr', type=float, default=1e-3)
     p.add_argument('--mse', type=float, default=0.4, help='last part of the run that minimises squared error')
     p.add_argument('--threads', type=int, default=1)
+    p.add_argument('--bf16', action='store_true', help='bfloat16 products (SESR shapes; a CPU with AVX512-BF16 or AMX)')
     p.add_argument('--seed', type=int, default=1)
     p.add_argument('--every', type=int, default=1000, help='steps between validations')
     return p.parse_args()
@@ -103,6 +104,7 @@ class Run:
     def __init__(self, args, spec):
         torch.manual_seed(args.seed)
         self.net, self.ema = spec['build'](), spec['build']()
+        self.net.bf16 = args.bf16
         self.ema.load_state_dict(self.net.state_dict())
         self.opt = torch.optim.Adam(self.net.parameters(), lr=args.lr, betas=(0.9, 0.99))
         self.rng = np.random.default_rng(args.seed)
@@ -183,7 +185,8 @@ def main():
     began, loss = time.time() - run.spent, 0.0
     first, t0 = run.step, time.time()
     while run.step <= steps:
-        if run.step % args.every == 0 or run.step == steps:
+        again = run.step == first and 0 < first < steps  # this step is in the log already
+        if run.step == steps or run.step % args.every == 0 and not again:
             run.spent = time.time() - began
             v, t = score(run.ema, val, scale), score(run.ema, test, scale)
             left = (time.time() - t0) / max(1, run.step - first) * (steps - run.step)
