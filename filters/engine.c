@@ -26,7 +26,7 @@ void fsr_engine_execute(FsrEngine *e, FsrJob fn, int nb_jobs)
 
 static int alloc_scratch(FsrEngine *e)
 {
-    const int    nb  = sizeof(e->scratch->row) / sizeof(*e->scratch->row);
+    const int    nb  = 2 * FSR_RING + sizeof(e->scratch->row) / sizeof(*e->scratch->row);
     const size_t len = (e->out_format.width + 128 + 31) & ~31;
 
     e->scratch = aligned_alloc(64, e->cfg.nb_workers * sizeof(*e->scratch));
@@ -35,8 +35,11 @@ static int alloc_scratch(FsrEngine *e)
         return -ENOMEM;
     memset(e->scratch, 0, e->cfg.nb_workers * sizeof(*e->scratch));
     for (int w = 0; w < e->cfg.nb_workers; w++)
-        for (int i = 0; i < nb; i++)
-            e->scratch[w].row[i] = e->rows + (w * nb + i) * len;
+        for (int i = 0; i < nb; i++) {
+            int16_t **row = i < 2 * FSR_RING ? &e->scratch[w].ring[i / FSR_RING][i % FSR_RING] : &e->scratch[w].row[i - 2 * FSR_RING];
+
+            *row = e->rows + (w * nb + i) * len;
+        }
     return 0;
 }
 
@@ -486,7 +489,8 @@ static int set_up(FsrEngine *e, char *err, size_t err_size)
     e->out_format = *f;
     e->out_format.width  *= e->cfg.scale;
     e->out_format.height *= e->cfg.scale;
-    fsr_upscaler_init(&e->up_luma, e->cfg.scale, 1, 0);
+    fsr_upscaler_init(&e->anchor, e->cfg.scale, 1, 0);
+    fsr_upscaler_init_sharp(&e->base, e->cfg.scale);
     fsr_upscaler_init(&e->up_chroma_x, e->cfg.scale, 1 << f->log2_chroma_w, f->chroma_cosited_x);
     fsr_upscaler_init(&e->up_chroma_y, e->cfg.scale, 1 << f->log2_chroma_h, f->chroma_cosited_y);
     fsr_plane_pool_init(&e->lr_pool, f->width, f->height);

@@ -109,16 +109,16 @@ static void pixel_stripe(void *arg, int stripe, int worker)
 
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
     carry_blocks(e, n, stripe, s);
-    fsr_cursor_init(&anchor, n->lr, &e->up_luma, s->row, 0, w);
-    fsr_cursor_init(&residual, e->aux, &e->up_luma, s->row + 8, 0, w);
+    fsr_cursor_init(&anchor, n->lr, &e->anchor, s->ring[0], 0, w);
+    fsr_cursor_init(&residual, e->aux, &e->anchor, s->ring[1], 0, w);
     for (int y = y0 * scale; y < y1 * scale; y++) {
         const int16_t *carried = e->cells.weight + (y / scale + n->motion.hdr.crop_top) / 4 * e->cells.w;
         int16_t       *hr = n->hr->data + y * n->hr->stride;
 
-        fsr_cursor_row(&anchor, y, s->row[5]);
-        fsr_cursor_row(&residual, y, s->row[6]);
+        fsr_cursor_row(&anchor, y, s->row[0]);
+        fsr_cursor_row(&residual, y, s->row[1]);
         for (int x = 0; x < w; x++)
-            hr[x] = to_pixel(e, carried[(x / scale + left) / 4] ? hr[x] + s->row[6][x] : s->row[5][x]);
+            hr[x] = to_pixel(e, carried[(x / scale + left) / 4] ? hr[x] + s->row[1][x] : s->row[0][x]);
     }
 }
 

@@ -26,28 +26,39 @@ void fsr_store_row(uint8_t *dst, const int16_t *src, int n, int bytes, int step,
 
 /* Upscaling ---------------------------------------------------------------- */
 
+#define FSR_TAPS 6
+
 /*
- * Cubic convolution (Keys 1981, a = -0.5: MATLAB's imresize) by a whole factor, as phases:
- * output sample s * i + k is the sum over t of coef[k][t] * in[i + first[k] + t], t = 0..3,
- * coefficients in 1/4096. Exact for factors 2 and 4, rounded for 3.
+ * Separable upscaling by a whole factor, as phases: output sample s * i + k is the sum over
+ * t of coef[k][t] * in[i + first[k] + t], t = 0 to taps - 1, coefficients in 1/4096.
  */
 typedef struct FsrUpscaler {
     int     scale;
-    int     first[4];           /* -2 or -1 */
-    int16_t coef[4][4];
+    int     taps;               /* 4 or 6 */
+    int     first[4];           /* -taps / 2 or 1 - taps / 2 */
+    int16_t coef[4][FSR_TAPS];
 } FsrUpscaler;
 
 /*
+ * Cubic convolution (Keys 1981, a = -0.5: MATLAB's imresize), exact for factors 2 and 4,
+ * rounded for 3.
  * Where the phases lie: luma and 4:4:4 chroma have sub = 1. For chroma that is subsampled
  * by two, cosited says whether its first sample lies on the first luma sample or between
  * the first two. The grids of both sizes cover the same picture area.
  */
 void fsr_upscaler_init(FsrUpscaler *u, int scale, int sub, int cosited);
 
-/* One row, n_out samples; in has 2 readable samples before and after what the n_out need. */
+/*
+ * The sharp kernel for luma: six taps fitted by least squares to decoded video that was made
+ * smaller as the networks' training data was (cubic with antialiasing) and coded with x265 at
+ * QP 27. It gives back contrast that cubic convolution leaves out.
+ */
+void fsr_upscaler_init_sharp(FsrUpscaler *u, int scale);
+
+/* One row, n_out samples; in has 3 readable samples before and after what the n_out need. */
 void fsr_upscale_row(int16_t *out, const int16_t *in, int n_out, const FsrUpscaler *u);
-/* Weighted sum of four rows, coefficients in 1/4096. */
-void fsr_cubic_rows(int16_t *out, const int16_t *const in[4], const int16_t coef[4], int n);
+/* Weighted sum of as many rows as there are taps: phase k of u. */
+void fsr_upscale_column(int16_t *out, const int16_t *const *in, const FsrUpscaler *u, int k, int n);
 
 /* Motion compensation ------------------------------------------------------ */
 

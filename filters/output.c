@@ -3,10 +3,10 @@
 
 #include "task.h"
 
-void fsr_cursor_init(FsrRowCursor *c, const FsrPlane *src, const FsrUpscaler *up, int16_t *const ring[4], int x, int w)
+void fsr_cursor_init(FsrRowCursor *c, const FsrPlane *src, const FsrUpscaler *up, int16_t *const *ring, int x, int w)
 {
     *c = (FsrRowCursor){ .src = src, .up = up, .x = x, .w = w };
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < FSR_RING; i++) {
         c->ring[i] = ring[i];
         c->have[i] = INT_MIN;
     }
@@ -15,10 +15,10 @@ void fsr_cursor_init(FsrRowCursor *c, const FsrPlane *src, const FsrUpscaler *up
 void fsr_cursor_row(FsrRowCursor *c, int y, int16_t *dst)
 {
     const int s = c->up->scale, k = y % s, first = y / s + c->up->first[k];
-    const int16_t *in[4];
+    const int16_t *in[FSR_TAPS];
 
-    for (int t = 0; t < 4; t++) {
-        const int row = first + t, slot = row & 3;
+    for (int t = 0; t < c->up->taps; t++) {
+        const int row = first + t, slot = row & (FSR_RING - 1);
 
         if (c->have[slot] != row) {
             /* x is a multiple of the scale, so phases start at 0 */
@@ -27,7 +27,7 @@ void fsr_cursor_row(FsrRowCursor *c, int y, int16_t *dst)
         }
         in[t] = c->ring[slot];
     }
-    fsr_cubic_rows(dst, in, c->up->coef[k], c->w);
+    fsr_upscale_column(dst, in, c->up, k, c->w);
 }
 
 void fsr_store_luma(const FsrEngine *e, int x, int y, int w, const int16_t *row)
@@ -51,8 +51,8 @@ static void chroma_plane(const FsrEngine *e, FsrScratch *s, int plane, int y0, i
     const int cw = ceil_shift(f->width, f->log2_chroma_w), ch = ceil_shift(f->height, f->log2_chroma_h);
     const int ow = ceil_shift(e->out_format.width, f->log2_chroma_w), oh = ceil_shift(e->out_format.height, f->log2_chroma_h);
     const FsrUpscaler *uy = &e->up_chroma_y;
-    int16_t *in = s->row[4] + 32, *out = s->row[5];
-    int have[4] = { INT_MIN, INT_MIN, INT_MIN, INT_MIN };
+    int16_t *in = s->row[0] + 32, *out = s->row[1];
+    int have[4] = { INT_MIN, INT_MIN, INT_MIN, INT_MIN };     /* chroma is cubic */
     /* stripes start at any LR row: give each chroma row to the stripe that has its first luma row */
     const int j0 = ceil_shift(y0 * uy->scale, f->log2_chroma_h);
     const int j1 = y1 == f->height ? oh : ceil_shift(y1 * uy->scale, f->log2_chroma_h);
@@ -73,12 +73,12 @@ static void chroma_plane(const FsrEngine *e, FsrScratch *s, int plane, int y0, i
                     in[-i]         = in[0];
                     in[cw - 1 + i] = in[cw - 1];
                 }
-                fsr_upscale_row(s->row[slot], in, ow, &e->up_chroma_x);
+                fsr_upscale_row(s->ring[0][slot], in, ow, &e->up_chroma_x);
                 have[slot] = row;
             }
-            rows[t] = s->row[slot];
+            rows[t] = s->ring[0][slot];
         }
-        fsr_cubic_rows(out, rows, uy->coef[k], ow);
+        fsr_upscale_column(out, rows, uy, k, ow);
         fsr_store_row(e->out.data[plane] + j * e->out.stride[plane], out, ow, f->sample_bytes,
                       e->out.step[plane], f->shift, f->bit_depth);
     }

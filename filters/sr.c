@@ -18,14 +18,14 @@ static void anchor_stripe(void *arg, int stripe, int worker)
     int y0, y1;
 
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
-    fsr_cursor_init(&c, n->lr, &e->up_luma, s->row, 0, e->out_format.width);
+    fsr_cursor_init(&c, n->lr, &e->anchor, s->ring[0], 0, e->out_format.width);
     for (int y = y0 * scale; y < y1 * scale; y++) {
         int16_t *hr = n->hr->data + y * n->hr->stride;
 
-        fsr_cursor_row(&c, y, s->row[5]);
-        fsr_store_luma(e, 0, y, e->out_format.width, s->row[5]);
+        fsr_cursor_row(&c, y, s->row[0]);
+        fsr_store_luma(e, 0, y, e->out_format.width, s->row[0]);
         if (e->cfg.fill == FSR_FILL_FAST)
-            memcpy(hr, s->row[5], e->out_format.width * sizeof(*hr));
+            memcpy(hr, s->row[0], e->out_format.width * sizeof(*hr));
         else
             memset(hr, 0, e->out_format.width * sizeof(*hr));
     }
@@ -54,12 +54,12 @@ typedef struct NetIO {
     FsrScratch *s;
 } NetIO;
 
-/* Rows of the anchor, cut to columns x to x + w - 1: row[5] + skip. */
-static int anchor_cursor(const NetIO *io, FsrRowCursor *c, int x, int w)
+/* Upscaled rows, cut to columns x to x + w - 1: what the cursor gives, from skip on. */
+static int cut_cursor(const NetIO *io, FsrRowCursor *c, const FsrUpscaler *up, int x, int w)
 {
     const int skip = x % io->e->cfg.scale;
 
-    fsr_cursor_init(c, io->e->node->lr, &io->e->up_luma, io->s->row, x - skip, w + skip);
+    fsr_cursor_init(c, io->e->node->lr, up, io->s->ring[0], x - skip, w + skip);
     return skip;
 }
 
@@ -78,9 +78,9 @@ static void net_get(void *opaque, int plane, int x, int y, int w, int h, float *
                 dst[j * stride + i] = lr->data[(y + j) * lr->stride + x + i] * (1.0f / UNIT);
         return;
     }
-    row = io->s->row[5] + anchor_cursor(io, &c, x, w);
+    row = io->s->row[0] + cut_cursor(io, &c, &io->e->anchor, x, w);
     for (int j = 0; j < h; j++) {
-        fsr_cursor_row(&c, y + j, io->s->row[5]);
+        fsr_cursor_row(&c, y + j, io->s->row[0]);
         for (int i = 0; i < w; i++)
             dst[j * stride + i] = row[i] * (1.0f / UNIT);
     }
@@ -92,16 +92,16 @@ static void net_put(void *opaque, int plane, int x, int y, int w, int h, const f
     FsrEngine     *e  = io->e;
     FsrPlane      *hr = e->node->hr;
     FsrRowCursor   c;
-    int16_t       *out = io->s->row[6];
+    int16_t       *out = io->s->row[1];
     const int16_t *row;
 
     if (plane)
         return;
-    row = io->s->row[5] + anchor_cursor(io, &c, x, w);
+    row = io->s->row[0] + cut_cursor(io, &c, &io->e->base, x, w);
     for (int j = 0; j < h; j++) {
         int16_t *d = hr->data + (y + j) * hr->stride + x;
 
-        fsr_cursor_row(&c, y + j, io->s->row[5]);
+        fsr_cursor_row(&c, y + j, io->s->row[0]);
         for (int i = 0; i < w; i++) {
             float v = src[j * stride + i];
 
@@ -240,7 +240,7 @@ static const int16_t *weight_row(const FsrEngine *e, const FsrNode *n, FsrScratc
     const int cy = floor_div(ty - span / 2, span), cx = floor_div(tx - span / 2, span);
     const int fy = f[ty - (cy * span + span / 2)], base = cx * span + span / 2;
     const int16_t *a = c->weight + clamp(cy, 0, c->h - 1) * c->w, *b = c->weight + clamp(cy + 1, 0, c->h - 1) * c->w;
-    int16_t *row = s->row[6];
+    int16_t *row = s->row[1];
     int left, right, cell = clamp(cx, 0, c->w - 1);
 
     right = (a[cell] * (256 - fy) + b[cell] * fy + 128) >> 8;
@@ -272,13 +272,13 @@ static void detail_stripe(void *arg, int stripe, int worker)
     warp_stripe(e, n, stripe, s);
 
     lerp_table(f, 4 * scale);
-    fsr_cursor_init(&c, n->lr, &e->up_luma, s->row, 0, w);
+    fsr_cursor_init(&c, n->lr, &e->base, s->ring[0], 0, w);
     for (int y = y0 * scale; y < y1 * scale; y++) {
         int16_t *hr = n->hr->data + y * n->hr->stride;
 
-        fsr_cursor_row(&c, y, s->row[5]);
-        fsr_blend_row(s->row[7], hr, s->row[5], weight_row(e, n, s, y, f), w);
-        fsr_store_luma(e, 0, y, w, s->row[7]);
+        fsr_cursor_row(&c, y, s->row[0]);
+        fsr_blend_row(s->row[2], hr, s->row[0], weight_row(e, n, s, y, f), w);
+        fsr_store_luma(e, 0, y, w, s->row[2]);
     }
     fsr_plane_pad(n->hr, y0 * scale, y1 * scale);
     fsr_output_chroma(e, s, y0, y1);

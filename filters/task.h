@@ -10,6 +10,7 @@
 #include "kernels.h"
 #include "plane.h"
 
+#define FSR_RING   8            /* rows of a ring: a power of two, at least FSR_TAPS */
 #define FSR_STRIPE 64           /* rows of a stripe, in coded luma samples: no coding block crosses one */
 
 typedef struct FsrNode {
@@ -57,14 +58,17 @@ typedef struct FsrScratch {
     _Alignas(64) int16_t block[3][64 * 64];
     double   macs;
     uint64_t sum[4];            /* reductions over jobs */
-    int16_t *row[12];           /* of the output's width + 64 */
+    int16_t *ring[2][FSR_RING]; /* rows of the output's width + 128 */
+    int16_t *row[4];            /* the same */
 } FsrScratch;
 
 struct FsrEngine {
     FsrEngineConfig cfg;
     FsrFormat       out_format;
     FsrTask         task;
-    FsrUpscaler     up_luma, up_chroma_x, up_chroma_y;
+    FsrUpscaler     anchor;             /* what networks take, and the plain fills */
+    FsrUpscaler     base;               /* what carried detail is added to */
+    FsrUpscaler     up_chroma_x, up_chroma_y;
     FsrPlan        *plan;
     int             plan_is_hr;         /* the network runs on the upscaled picture */
 
@@ -124,11 +128,11 @@ int  fsr_predict(const struct FsrEngine *e, const FsrNode *n, const FsrBlock *b,
 typedef struct FsrRowCursor {
     const FsrPlane    *src;
     const FsrUpscaler *up;
-    int16_t           *ring[4];         /* horizontally filtered rows */
-    int                have[4];         /* source row in each slot, or INT_MIN */
+    int16_t           *ring[FSR_RING];  /* horizontally filtered rows */
+    int                have[FSR_RING];  /* source row in each slot, or INT_MIN */
     int                x, w;            /* columns of the large picture */
 } FsrRowCursor;
-void fsr_cursor_init(FsrRowCursor *c, const FsrPlane *src, const FsrUpscaler *up, int16_t *const ring[4], int x, int w);
+void fsr_cursor_init(FsrRowCursor *c, const FsrPlane *src, const FsrUpscaler *up, int16_t *const *ring, int x, int w);
 void fsr_cursor_row(FsrRowCursor *c, int y, int16_t *dst);
 
 /* Store a luma row of the large picture. */

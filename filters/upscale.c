@@ -66,6 +66,7 @@ void fsr_upscaler_init(FsrUpscaler *u, int scale, int sub, int cosited)
     const double d = sub == 1 || cosited ? 0 : 0.5;
 
     u->scale = scale;
+    u->taps  = 4;
     for (int k = 0; k < scale; k++) {
         const double pos  = ((sub * k + d + 0.5) / scale - 0.5 - d) / sub;
         const int    base = (int)floor(pos);
@@ -82,49 +83,91 @@ void fsr_upscaler_init(FsrUpscaler *u, int scale, int sub, int cosited)
     }
 }
 
-/* One phase into a dense array: the compiler turns this into multiply-add pairs. */
-static inline __attribute__((always_inline)) int filter4(const int16_t *in, const int16_t *c)
+void fsr_upscaler_init_sharp(FsrUpscaler *u, int scale)
 {
-    return sat16((c[0] * in[0] + c[1] * in[1] + c[2] * in[2] + c[3] * in[3] + 2048) >> 12);
+    /* the other phases are mirror images */
+    static const int16_t half[3][2][FSR_TAPS] = {
+        { { 86, -285, 773, 4345, -1199, 376 } },
+        { { 86, -285, 773, 4345, -1199, 376 } },
+        { { 86, -285, 773, 4345, -1199, 376 } },
+    };
+
+    u->scale = scale;
+    u->taps  = FSR_TAPS;
+    for (int k = 0; k < scale; k++) {
+        const int mirror = k >= (scale + 1) / 2;
+
+        u->first[k] = 2 * k + 1 < scale ? -3 : -2;
+        for (int t = 0; t < FSR_TAPS; t++)
+            u->coef[k][t] = mirror ? half[scale - 2][scale - 1 - k][FSR_TAPS - 1 - t] : half[scale - 2][k][t];
+    }
 }
 
-FSR_CLONES
-void fsr_upscale_row(int16_t *restrict out, const int16_t *restrict in, int n_out, const FsrUpscaler *u)
+/* Two multiply-adds at a time is what vector units offer. */
+static inline __attribute__((always_inline)) int filter(const int16_t *in, const int16_t *c, int taps)
+{
+    int sum = c[0] * in[0] + c[1] * in[1] + c[2] * in[2] + c[3] * in[3] + 2048;
+
+    if (taps > 4)
+        sum += c[4] * in[4] + c[5] * in[5];
+    return sat16(sum >> 12);
+}
+
+static inline __attribute__((always_inline))
+void upscale_row(int16_t *restrict out, const int16_t *restrict in, int n_out, const FsrUpscaler *u, int taps)
 {
     const int s = u->scale, n = n_out / s;
 
     if (s == 2) {
         const int16_t *a = in + u->first[0], *b = in + u->first[1];
-        int16_t ca[4], cb[4];
+        int16_t ca[FSR_TAPS], cb[FSR_TAPS];
 
         memcpy(ca, u->coef[0], sizeof(ca));
         memcpy(cb, u->coef[1], sizeof(cb));
         for (int i = 0; i < n; i++) {
-            out[2 * i]     = filter4(a + i, ca);
-            out[2 * i + 1] = filter4(b + i, cb);
+            out[2 * i]     = filter(a + i, ca, taps);
+            out[2 * i + 1] = filter(b + i, cb, taps);
         }
     } else {
         for (int k = 0; k < s; k++) {
             const int16_t *a = in + u->first[k];
-            int16_t c[4];
+            int16_t c[FSR_TAPS];
 
             memcpy(c, u->coef[k], sizeof(c));
             for (int i = 0; i < n; i++)
-                out[s * i + k] = filter4(a + i, c);
+                out[s * i + k] = filter(a + i, c, taps);
         }
     }
     for (int j = n * s; j < n_out; j++)     /* odd chroma sizes */
-        out[j] = filter4(in + n + u->first[j - n * s], u->coef[j - n * s]);
+        out[j] = filter(in + n + u->first[j - n * s], u->coef[j - n * s], taps);
 }
 
 FSR_CLONES
-void fsr_cubic_rows(int16_t *restrict out, const int16_t *const in[4], const int16_t coef[4], int n)
+void fsr_upscale_row(int16_t *out, const int16_t *in, int n_out, const FsrUpscaler *u)
+{
+    if (u->taps == 4)
+        upscale_row(out, in, n_out, u, 4);
+    else
+        upscale_row(out, in, n_out, u, 6);
+}
+
+FSR_CLONES
+void fsr_upscale_column(int16_t *restrict out, const int16_t *const *in, const FsrUpscaler *u, int k, int n)
 {
     const int16_t *restrict a = in[0], *restrict b = in[1], *restrict c = in[2], *restrict d = in[3];
-    const int16_t k0 = coef[0], k1 = coef[1], k2 = coef[2], k3 = coef[3];
+    const int16_t *f = u->coef[k];
+    const int k0 = f[0], k1 = f[1], k2 = f[2], k3 = f[3];
 
-    for (int i = 0; i < n; i++)
-        out[i] = sat16((k0 * a[i] + k1 * b[i] + k2 * c[i] + k3 * d[i] + 2048) >> 12);
+    if (u->taps == 4) {
+        for (int i = 0; i < n; i++)
+            out[i] = sat16((k0 * a[i] + k1 * b[i] + k2 * c[i] + k3 * d[i] + 2048) >> 12);
+    } else {
+        const int16_t *restrict e = in[4], *restrict g = in[5];
+        const int k4 = f[4], k5 = f[5];
+
+        for (int i = 0; i < n; i++)
+            out[i] = sat16((k0 * a[i] + k1 * b[i] + k2 * c[i] + k3 * d[i] + k4 * e[i] + k5 * g[i] + 2048) >> 12);
+    }
 }
 
 FSR_CLONES

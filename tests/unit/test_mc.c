@@ -1,0 +1,125 @@
+/* Motion compensation against H.265's definition, sample by sample. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "filters/kernels.h"
+
+static const int taps[4][8] = {
+    { 0, 0, 0, 64, 0, 0, 0, 0 }, { -1, 4, -10, 58, 17, -5, 1, 0 },
+    { -1, 4, -11, 40, 40, -11, 4, -1 }, { 0, 1, -5, 17, 58, -10, 4, -1 },
+};
+
+static int at(const FsrPlane *p, int x, int y)
+{
+    x = x < 0 ? 0 : x >= p->w ? p->w - 1 : x;
+    y = y < 0 ? 0 : y >= p->h ? p->h - 1 : y;
+    return p->data[y * p->stride + x];
+}
+
+static int sat(int v)
+{
+    return v > 32767 ? 32767 : v < -32768 ? -32768 : v;
+}
+
+static int row_at(const FsrPlane *p, int x, int y, int f, int half)
+{
+    int sum = half;
+
+    if (!f)
+        return at(p, x, y);
+    for (int t = 0; t < 8; t++)
+        sum += taps[f][t] * at(p, x + t - 3, y);
+    return sat(sum >> 6);
+}
+
+static int predict(const FsrPlane *p, int x, int y, int mx, int my, int half)
+{
+    int sum = half;
+
+    x += mx >> 2;
+    y += my >> 2;
+    if (!(my & 3))
+        return row_at(p, x, y, mx & 3, half);
+    for (int t = 0; t < 8; t++)
+        sum += taps[my & 3][t] * row_at(p, x, y + t - 3, mx & 3, half);
+    return sat(sum >> 6);
+}
+
+static void mc_matches_definition(void **state)
+{
+    FsrPlanePool pool;
+    FsrPlane    *p;
+
+    (void)state;
+    fsr_plane_pool_init(&pool, 70, 50);
+    p = fsr_plane_get(&pool);
+    for (int y = 0; y < p->h; y++)
+        for (int x = 0; x < p->w; x++)
+            p->data[y * p->stride + x] = (rand() % 5 ? rand() & 255 : 255 * (rand() & 1)) << 6;
+    fsr_plane_pad(p, 0, p->h);
+
+    for (int k = 0; k < 3000; k++) {
+        const int far = k % 10 ? 60 : 70000, round = k & 1;
+        const int w = 1 + rand() % 64, h = 1 + rand() % 64, x = rand() % 70, y = rand() % 50;
+        const int mx = rand() % (8 * far) - 4 * far, my = rand() % (8 * far) - 4 * far;
+        int16_t dst[66 * 72];
+
+        for (int i = 0; i < 66 * 72; i++)
+            dst[i] = -9999;
+        fsr_mc(dst + 72 + 4, 72, p, x, y, w, h, mx, my, round);
+        for (int j = -1; j <= h; j++)
+            for (int i = -1; i <= w; i++) {
+                const int inside = i >= 0 && i < w && j >= 0 && j < h;
+                const int want = inside ? predict(p, x + i, y + j, mx, my, round ? 32 : 0) : -9999;
+
+                if (dst[(j + 1) * 72 + i + 4] != want)
+                    fail_msg("block %dx%d at %d,%d vector %d,%d: sample %d,%d is %d, want %d",
+                             w, h, x, y, mx, my, i, j, dst[(j + 1) * 72 + i + 4], want);
+            }
+    }
+    fsr_plane_unref(&p);
+    fsr_plane_pool_free(&pool);
+}
+
+/* A thousand half-sample moves of a flat negative detail must not creep. */
+static void rounding_does_not_drift(void **state)
+{
+    FsrPlanePool pool;
+    FsrPlane    *a, *b;
+
+    (void)state;
+    fsr_plane_pool_init(&pool, 16, 16);
+    a = fsr_plane_get(&pool);
+    b = fsr_plane_get(&pool);
+    for (int y = 0; y < 16; y++)
+        for (int x = 0; x < 16; x++)
+            a->data[y * a->stride + x] = -101;
+    fsr_plane_pad(a, 0, 16);
+    for (int k = 0; k < 1000; k++) {
+        FsrPlane *t = a;
+
+        fsr_mc(b->data, b->stride, a, 0, 0, 16, 16, 2, 2, 1);
+        fsr_plane_pad(b, 0, 16);
+        a = b;
+        b = t;
+    }
+    assert_int_equal(a->data[5 * a->stride + 5], -101);
+    fsr_plane_unref(&a);
+    fsr_plane_unref(&b);
+    fsr_plane_pool_free(&pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mc_matches_definition),
+        cmocka_unit_test(rounding_does_not_drift),
+    };
+
+    return cmocka_run_group_tests_name("mc", tests, NULL, NULL);
+}
