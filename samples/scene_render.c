@@ -46,6 +46,14 @@ typedef struct RowJob {
 /** Rotated grid: no two samples share a row or a column. */
 static const double sample_at[SAMPLES][2] = { { -0.125, -0.375 }, { 0.375, -0.125 }, { -0.375, 0.125 }, { 0.125, 0.375 } };
 
+/** floor for values that fit an int; the library's is a call on machines without SSE 4.1. */
+static int floor_int(double x)
+{
+    int i = (int)x;
+
+    return i - (i > x);
+}
+
 static FsrVec add(FsrVec a, FsrVec b)
 {
     return (FsrVec){ a.x + b.x, a.y + b.y, a.z + b.z };
@@ -195,19 +203,20 @@ static void fetch(const FsrTexture *t, int level, double s, double v, int clampe
 {
     level = level < 0 ? 0 : level >= t->levels ? t->levels - 1 : level;
     int size = 1 << (t->levels - 1 - level), mask = size - 1;
-    double x = (s - floor(s)) * size - 0.5, y = (v - floor(v)) * size - 0.5, fx = floor(x), fy = floor(y);
-    int x0 = (int)fx & mask, y0 = (int)fy & mask, x1 = (x0 + 1) & mask, y1 = (y0 + 1) & mask;
+    double x = (s - floor_int(s)) * size - 0.5, y = (v - floor_int(v)) * size - 0.5, fx, fy;
+    int ix = floor_int(x), iy = floor_int(y);
+    int x0 = ix & mask, y0 = iy & mask, x1 = (ix + 1) & mask, y1 = (iy + 1) & mask;
 
     if (clamped) {
-        x0 = fx < 0 ? 0 : x0;
-        y0 = fy < 0 ? 0 : y0;
-        x1 = fx + 1 > mask ? mask : x1;
-        y1 = fy + 1 > mask ? mask : y1;
+        x0 = ix < 0 ? 0 : x0;
+        y0 = iy < 0 ? 0 : y0;
+        x1 = ix + 1 > mask ? mask : x1;
+        y1 = iy + 1 > mask ? mask : y1;
     }
     const uint8_t *a = t->level[level] + 4 * ((size_t)y0 * size + x0), *b = t->level[level] + 4 * ((size_t)y0 * size + x1);
     const uint8_t *c = t->level[level] + 4 * ((size_t)y1 * size + x0), *d = t->level[level] + 4 * ((size_t)y1 * size + x1);
-    fx = x - fx;
-    fy = y - fy;
+    fx = x - ix;
+    fy = y - iy;
     for (int i = 0; i < 4; i++) {
         double top = a[i] + (b[i] - a[i]) * fx, low = c[i] + (d[i] - c[i]) * fx;
         out[i] = top + (low - top) * fy;
@@ -234,7 +243,7 @@ static void texture_quad(const Render *r, const Camera *c, const Hit *h, int sam
     const FsrTexture *t = &r->tex[p->tex];
     double level = quad_level(c, &c->seen[h->prim], p, t, h), dither = sample < 0 ? 0.5 : (sample + 0.5) / SAMPLES;
 
-    fetch(t, (int)floor(level + dither), h->s * p->repeat_s + p->shift_s, h->t * p->repeat_t, p->cutout, out);
+    fetch(t, floor_int(level + dither), h->s * p->repeat_s + p->shift_s, h->t * p->repeat_t, p->cutout, out);
 }
 
 static int hit_quad(const Render *r, const Camera *c, int i, FsrVec d, int sample, Hit *h, double colour[4])
@@ -335,7 +344,7 @@ static void shade(const Render *r, const Camera *c, const Hit *h, int sample, do
         FsrVec n = sub(place(w, h), p->origin);
         double s, u, texels = 0.5 * (1 << (t->levels - 1)) / (c->focal * h->iz * p->radius);
         unfold(h->local, &s, &u);
-        fetch(t, (int)floor(log2_about(texels) + (sample + 0.5) / SAMPLES), s, u, 1, colour);
+        fetch(t, floor_int(log2_about(texels) + (sample + 0.5) / SAMPLES), s, u, 1, colour);
         double lit = (0.5 * n.x + 0.75 * n.y - 0.45 * n.z) / p->radius;
         k *= 0.5 + 0.6 * (lit > 0 ? lit : 0.25 * lit);
     } else if (!p->cutout) {
@@ -471,7 +480,7 @@ static double sensor(uint32_t x, uint32_t y, uint32_t frame)
 
 static uint16_t quantise(double v, int bits)
 {
-    double scaled = floor(v * (bits > 8 ? 4 : 1) + 0.5), max = (1 << bits) - 1;
+    int scaled = floor_int(v * (bits > 8 ? 4 : 1) + 0.5), max = (1 << bits) - 1;
 
     return (uint16_t)(scaled < 0 ? 0 : scaled > max ? max : scaled);
 }

@@ -67,8 +67,9 @@ static int wrap(int i, int n)
 /** Value noise in 0..1 on a lattice of nx by ny cells a tile. */
 static double noise(double x, double y, int nx, int ny, uint32_t seed)
 {
-    double fx = floor(x * nx), fy = floor(y * ny), tx = x * nx - fx, ty = y * ny - fy;
-    int x0 = wrap((int)fx, nx), x1 = wrap((int)fx + 1, nx), y0 = wrap((int)fy, ny), y1 = wrap((int)fy + 1, ny);
+    int ix = (int)(x * nx) - (x < 0), iy = (int)(y * ny) - (y < 0);
+    double tx = x * nx - ix, ty = y * ny - iy;
+    int x0 = wrap(ix, nx), x1 = wrap(ix + 1, nx), y0 = wrap(iy, ny), y1 = wrap(iy + 1, ny);
 
     tx = tx * tx * (3 - 2 * tx);
     ty = ty * ty * (3 - 2 * ty);
