@@ -30,6 +30,7 @@
 #define SPS(s, l)           ((l)->sps)
 #define PPS(s)              ((s)->pps)
 #define TABLE(s, l, name)   ((l)->name)
+#define PCM_ENABLED(sps)    ((sps)->pcm_enabled)
 #define SLICE_LISTS(h)      ((h)->rpl)
 #define NB_LAYERS           FF_ARRAY_ELEMS(((HEVCContext *)0)->layers)
 #define DPB_OF(s, layer)    ((s)->layers[layer].DPB)
@@ -45,6 +46,7 @@ typedef struct HEVCLayerContext HEVCLayerContext;   /* always NULL */
 #define SPS(s, l)           ((s)->ps.sps)
 #define PPS(s)              ((s)->ps.pps)
 #define TABLE(s, l, name)   ((s)->name)
+#define PCM_ENABLED(sps)    ((sps)->pcm_enabled_flag)
 #define SLICE_LISTS(h)      ((h)->rpl_buf ? (const RefPicListTab *)(h)->rpl_buf->data : NULL)
 #define NB_LAYERS           1
 #define DPB_OF(s, layer)    ((s)->DPB)
@@ -303,6 +305,17 @@ void ff_fsr_hevc_slice(HEVCContext *s)
 
 /* End of a picture: the blocks ---------------------------------------------------- */
 
+/* Coding blocks wait in a queue while their vectors are on the way from memory: those of
+ * a whole picture do not fit the caches, and waiting for each would be most of the time. */
+#define QUEUE 16
+
+typedef struct CodingBlock {
+    uint16_t        x, y;
+    uint8_t         size, skip;
+    int8_t          qp;
+    const SliceMap *map;                /* of its slice, or NULL */
+} CodingBlock;
+
 typedef struct Walk {
     FsrRecord      *r;
     const HEVCSPS  *sps;
@@ -310,9 +323,11 @@ typedef struct Walk {
     const uint8_t  *depth, *skip;       /* by smallest coding block */
     const int8_t   *qp;
     const uint8_t  *cbf;                /* by smallest transform block */
-    const uint8_t  *bypass;             /* by smallest prediction block */
+    const uint8_t  *bypass;             /* by smallest prediction block; NULL = nowhere */
     const SliceMap *map;                /* of the current coding tree block, or NULL */
     int             full;               /* the record had no room */
+    CodingBlock     queue[QUEUE];
+    unsigned        queued;             /* blocks that were ever put into it */
 } Walk;
 
 static const MvField *motion_at(const Walk *w, int x, int y)
@@ -361,25 +376,26 @@ static int has_residual(const Walk *w, int x, int y, int width, int height)
     return 0;
 }
 
-static int set_motion(const Walk *w, FsrBlock *b, const MvField *m)
+static int set_motion(const SliceMap *map, FsrBlock *b, const MvField *m)
 {
-    if (!w->map || !(m->pred_flag & PF_BI))
+    if (!map || !(m->pred_flag & PF_BI))
         return -1;
     for (int l = 0; l < 2; l++) {
         if (!(m->pred_flag & (PF_L0 << l)))
             continue;
         if (m->ref_idx[l] < 0 || m->ref_idx[l] >= HEVC_MAX_REFS ||
-            (*w->map)[l][m->ref_idx[l]] == FSR_NO_REF)
+            (*map)[l][m->ref_idx[l]] == FSR_NO_REF)
             return -1;
-        b->ref[l]   = (*w->map)[l][m->ref_idx[l]];
+        b->ref[l]   = (*map)[l][m->ref_idx[l]];
         b->mv[l][0] = m->mv[l].x;
         b->mv[l][1] = m->mv[l].y;
     }
     return 0;
 }
 
-/* One part of a coding block; mode, QP and lossless flag stand in cb. m is NULL for intra. */
-static void add_part(Walk *w, const FsrBlock *cb, const MvField *m, int x, int y, int width, int height)
+/* One part of a coding block; mode, QP and lossless flag stand in like. m is NULL for intra. */
+static void add_part(Walk *w, const FsrBlock *like, const SliceMap *map, const MvField *m,
+                     int x, int y, int width, int height)
 {
     FsrBlock *b = fsr_record_add_block(w->r);
 
@@ -387,17 +403,15 @@ static void add_part(Walk *w, const FsrBlock *cb, const MvField *m, int x, int y
         w->full = 1;
         return;
     }
-    *b   = *cb;
+    *b   = *like;
     b->x = x / 4;
     b->y = y / 4;
     b->w = width / 4;
     b->h = height / 4;
-    if (cb->mode != FSR_SKIP && has_residual(w, x, y, width, height))
+    if (b->mode != FSR_SKIP && has_residual(w, x, y, width, height))
         b->flags |= FSR_BLOCK_RESIDUAL;
-    if (m && set_motion(w, b, m) < 0) {
-        FsrBlock unknown = { .x = b->x, .y = b->y, .w = b->w, .h = b->h, .ref = { FSR_NO_REF, FSR_NO_REF } };
-        *b = unknown;
-    }
+    if (m && set_motion(map, b, m) < 0)
+        *b = (FsrBlock) { .x = b->x, .y = b->y, .w = b->w, .h = b->h, .ref = { FSR_NO_REF, FSR_NO_REF } };
 }
 
 /*
@@ -406,54 +420,89 @@ static void add_part(Walk *w, const FsrBlock *cb, const MvField *m, int x, int y
  * the half or three quarters and always hold one of the corners top left and bottom right
  * each; four parts meet in the middle.
  */
-static void add_inter(Walk *w, const FsrBlock *cb, int x, int y, int size)
+static void add_inter(Walk *w, const CodingBlock *cb, const FsrBlock *like)
 {
-    const int far = size - (1 << w->sps->log2_min_pu_size), step = size / 4;
+    const int x = cb->x, y = cb->y, size = cb->size, half = size / 2, quarter = size / 4;
+    const int far = size - (1 << w->sps->log2_min_pu_size);
     const MvField *tl = motion_at(w, x, y),       *tr = motion_at(w, x + far, y);
     const MvField *bl = motion_at(w, x, y + far), *br = motion_at(w, x + far, y + far);
     const int across = same_motion(tl, tr), down = same_motion(tl, bl);
 
     if (across && down && same_motion(tl, br)) {
-        add_part(w, cb, tl, x, y, size, size);
+        add_part(w, like, cb->map, tl, x, y, size, size);
     } else if (across != down && same_motion(br, down ? tr : bl)) {
-        int at = size / 2;
+        int at = half;
 
         if (size > 1 << w->sps->log2_min_cb_size) {
-            const MvField *quarter = down ? motion_at(w, x + step, y)     : motion_at(w, x, y + step);
-            const MvField *half    = down ? motion_at(w, x + 2 * step, y) : motion_at(w, x, y + 2 * step);
-            at = !same_motion(tl, quarter) ? step : !same_motion(tl, half) ? 2 * step : 3 * step;
+            if (!same_motion(tl, down ? motion_at(w, x + quarter, y) : motion_at(w, x, y + quarter)))
+                at = quarter;
+            else if (same_motion(tl, down ? motion_at(w, x + half, y) : motion_at(w, x, y + half)))
+                at = half + quarter;
         }
-        add_part(w, cb, tl, x, y, down ? at : size, down ? size : at);
-        add_part(w, cb, br, down ? x + at : x, down ? y : y + at, down ? size - at : size, down ? size : size - at);
+        add_part(w, like, cb->map, tl, x, y, down ? at : size, down ? size : at);
+        add_part(w, like, cb->map, br, down ? x + at : x, down ? y : y + at,
+                 down ? size - at : size, down ? size : size - at);
     } else {
-        const int half = size / 2;
-
-        add_part(w, cb, tl, x, y, half, half);
-        add_part(w, cb, tr, x + half, y, half, half);
-        add_part(w, cb, bl, x, y + half, half, half);
-        add_part(w, cb, br, x + half, y + half, half, half);
+        add_part(w, like, cb->map, tl, x, y, half, half);
+        add_part(w, like, cb->map, tr, x + half, y, half, half);
+        add_part(w, like, cb->map, bl, x, y + half, half, half);
+        add_part(w, like, cb->map, br, x + half, y + half, half, half);
     }
 }
 
-static void add_coding_block(Walk *w, int x, int y, int size)
+static int coding_index(const HEVCSPS *sps, int x, int y)
 {
-    const HEVCSPS *sps = w->sps;
-    const int cb = (y >> sps->log2_min_cb_size) * sps->min_cb_width + (x >> sps->log2_min_cb_size);
-    const int pb = (y >> sps->log2_min_pu_size) * sps->min_pu_width + (x >> sps->log2_min_pu_size);
-    const MvField *m = &w->mvf[pb];
-    FsrBlock b = { .ref = { FSR_NO_REF, FSR_NO_REF }, .qp = w->qp[cb],
-                   .flags = w->bypass[pb] ? FSR_BLOCK_LOSSLESS : 0 };
+    return (y >> sps->log2_min_cb_size) * sps->min_cb_width + (x >> sps->log2_min_cb_size);
+}
 
+static void add_coding_block(Walk *w, const CodingBlock *cb)
+{
+    const MvField *m = motion_at(w, cb->x, cb->y);
+    FsrBlock like = { .mode = FSR_INTRA, .qp = cb->qp, .ref = { FSR_NO_REF, FSR_NO_REF } };
+
+    if (w->bypass && w->bypass[m - w->mvf])
+        like.flags = FSR_BLOCK_LOSSLESS;
     if (m->pred_flag == PF_INTRA) {
-        b.mode = FSR_INTRA;
-        add_part(w, &b, NULL, x, y, size, size);
-    } else if (w->skip[cb]) {
-        b.mode = FSR_SKIP;
-        add_part(w, &b, m, x, y, size, size);
+        add_part(w, &like, NULL, NULL, cb->x, cb->y, cb->size, cb->size);
+    } else if (cb->skip) {
+        like.mode = FSR_SKIP;
+        add_part(w, &like, cb->map, m, cb->x, cb->y, cb->size, cb->size);
     } else {
-        b.mode = FSR_INTER;
-        add_inter(w, &b, x, y, size);
+        like.mode = FSR_INTER;
+        add_inter(w, cb, &like);
     }
+}
+
+static void prefetch_motion(const Walk *w, int x, int y)
+{
+#ifdef __GNUC__
+    __builtin_prefetch(motion_at(w, x, y));
+#endif
+}
+
+static void queue_coding_block(Walk *w, int x, int y, int size)
+{
+    const int far = size - (1 << w->sps->log2_min_pu_size);
+    const int index = coding_index(w->sps, x, y);
+    CodingBlock *cb = &w->queue[w->queued % QUEUE];
+
+    if (w->queued >= QUEUE)
+        add_coding_block(w, cb);
+    *cb = (CodingBlock) { x, y, size, w->skip[index], w->qp[index], w->map };
+    w->queued++;
+    prefetch_motion(w, x, y);
+    if (!cb->skip) {
+        prefetch_motion(w, x, y + far);
+        prefetch_motion(w, x + far, y + far);
+    }
+}
+
+static void flush_queue(Walk *w)
+{
+    const unsigned first = w->queued > QUEUE ? w->queued - QUEUE : 0;
+
+    for (unsigned i = first; i < w->queued; i++)
+        add_coding_block(w, &w->queue[i % QUEUE]);
 }
 
 /* H.265 7.3.8.4, with the depths that the decoder kept. Where it kept nonsense (damaged
@@ -461,20 +510,19 @@ static void add_coding_block(Walk *w, int x, int y, int size)
 static void walk_tree(Walk *w, int x, int y, int log2_size, int depth)
 {
     const HEVCSPS *sps = w->sps;
-    const int size = 1 << log2_size;
+    const int size = 1 << log2_size, half = size / 2;
 
-    if (log2_size > sps->log2_min_cb_size &&
-        (x + size > sps->width || y + size > sps->height ||
-         w->depth[(y >> sps->log2_min_cb_size) * sps->min_cb_width + (x >> sps->log2_min_cb_size)] > depth)) {
-        const int half = size / 2;
+    if (log2_size == sps->log2_min_cb_size ||
+        (x + size <= sps->width && y + size <= sps->height && w->depth[coding_index(sps, x, y)] <= depth)) {
+        queue_coding_block(w, x, y, size);
+        return;
+    }
+    for (int i = 0; i < 4; i++) {
+        const int xi = x + (i & 1) * half, yi = y + (i >> 1) * half;
 
-        for (int i = 0; i < 4; i++) {
-            const int xi = x + (i & 1) * half, yi = y + (i >> 1) * half;
-            if (xi < sps->width && yi < sps->height)
-                walk_tree(w, xi, yi, log2_size - 1, depth + 1);
-        }
-    } else
-        add_coding_block(w, x, y, size);
+        if (xi < sps->width && yi < sps->height)
+            walk_tree(w, xi, yi, log2_size - 1, depth + 1);
+    }
 }
 
 static void add_held(FsrRecord *r, HEVCContext *s)
@@ -521,6 +569,7 @@ static void add_blocks(Walk *w, HEVCContext *s, HEVCLayerContext *l, const HEVCF
         walk_tree(w, (rs % sps->ctb_width) << sps->log2_ctb_size,
                   (rs / sps->ctb_width) << sps->log2_ctb_size, sps->log2_ctb_size, 0);
     }
+    flush_queue(w);
 }
 
 static void fill(FsrRecord *r, HEVCContext *s, HEVCLayerContext *l, const HEVCFrame *cur)
@@ -538,7 +587,7 @@ static void fill(FsrRecord *r, HEVCContext *s, HEVCLayerContext *l, const HEVCFr
         w.skip   = TABLE(s, l, skip_flag);
         w.qp     = TABLE(s, l, qp_y_tab);
         w.cbf    = TABLE(s, l, cbf_luma);
-        w.bypass = TABLE(s, l, is_pcm);
+        w.bypass = pps->transquant_bypass_enable_flag || PCM_ENABLED(sps) ? TABLE(s, l, is_pcm) : NULL;
         add_blocks(&w, s, l, cur, pps);
     }
     r->state = r->missing_ctbs || w.full ? FSR_PARTIAL : FSR_DONE;
