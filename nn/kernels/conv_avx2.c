@@ -35,4 +35,18 @@ static inline __attribute__((always_inline)) vec v_sums(const vec *a)
     return _mm256_add_ps(_mm256_permute2f128_ps(c0, c1, 0x20), _mm256_permute2f128_ps(c0, c1, 0x31));
 }
 
+static inline __attribute__((always_inline)) void v_store4(float *p, const vec *v)
+{
+    vec a = _mm256_unpacklo_ps(v[0], v[1]), b = _mm256_unpackhi_ps(v[0], v[1]);
+    vec c = _mm256_unpacklo_ps(v[2], v[3]), d = _mm256_unpackhi_ps(v[2], v[3]);
+    /* halves h of s0 .. s3: samples 4 h, 4 h + 1, 4 h + 2, 4 h + 3 */
+    vec s0 = _mm256_shuffle_ps(a, c, 0x44), s1 = _mm256_shuffle_ps(a, c, 0xee);
+    vec s2 = _mm256_shuffle_ps(b, d, 0x44), s3 = _mm256_shuffle_ps(b, d, 0xee);
+
+    _mm256_storeu_ps(p,      _mm256_permute2f128_ps(s0, s1, 0x20));
+    _mm256_storeu_ps(p + 8,  _mm256_permute2f128_ps(s2, s3, 0x20));
+    _mm256_storeu_ps(p + 16, _mm256_permute2f128_ps(s0, s1, 0x31));
+    _mm256_storeu_ps(p + 24, _mm256_permute2f128_ps(s2, s3, 0x31));
+}
+
 #include "nn/kernels/conv_simd.h"

@@ -39,4 +39,20 @@ static inline __attribute__((always_inline)) vec v_sums(const vec *a)
                          _mm512_shuffle_f32x4(d[0], d[1], 0xdd));
 }
 
+static inline __attribute__((always_inline)) void v_store4(float *p, const vec *v)
+{
+    vec a = _mm512_unpacklo_ps(v[0], v[1]), b = _mm512_unpackhi_ps(v[0], v[1]);
+    vec c = _mm512_unpacklo_ps(v[2], v[3]), d = _mm512_unpackhi_ps(v[2], v[3]);
+    /* quarters q of s0 .. s3: samples 4 q, 4 q + 1, 4 q + 2, 4 q + 3 */
+    vec s0 = _mm512_shuffle_ps(a, c, 0x44), s1 = _mm512_shuffle_ps(a, c, 0xee);
+    vec s2 = _mm512_shuffle_ps(b, d, 0x44), s3 = _mm512_shuffle_ps(b, d, 0xee);
+    vec e = _mm512_shuffle_f32x4(s0, s1, 0x44), f = _mm512_shuffle_f32x4(s2, s3, 0x44);
+    vec g = _mm512_shuffle_f32x4(s0, s1, 0xee), h = _mm512_shuffle_f32x4(s2, s3, 0xee);
+
+    _mm512_storeu_ps(p,      _mm512_shuffle_f32x4(e, f, 0x88));
+    _mm512_storeu_ps(p + 16, _mm512_shuffle_f32x4(e, f, 0xdd));
+    _mm512_storeu_ps(p + 32, _mm512_shuffle_f32x4(g, h, 0x88));
+    _mm512_storeu_ps(p + 48, _mm512_shuffle_f32x4(g, h, 0xdd));
+}
+
 #include "nn/kernels/conv_simd.h"

@@ -7,6 +7,7 @@
  *   v_load, v_store, v_store_n (first n lanes), v_set1 (from memory), v_fma (a * b + c),
  *   v_add, v_max, v_zero
  *   v_sums(acc)           vector of the sums over each of VW vectors
+ *   v_store4(p, v)        four vectors interleaved: first lanes first
  *   WIDE_P                output samples in registers at once, with one vector of planes each
  *
  * Two schemes:
@@ -233,12 +234,12 @@ INLINE void few_columns(vec *acc, const float *in, const float *w, int stride, c
     }
 }
 
-INLINE void few_block(const FsrConvShape *s, const float *bias, const float *w,
-                      const float *const *rows, float *dst, int x, const int P)
+/* Output samples x .. x + P - 1 of one plane, in the first P lanes. */
+INLINE vec few_block(const FsrConvShape *s, const float *bias, const float *w,
+                     const float *const *rows, int x, const int P)
 {
     const int stride = s->cin_stride;
-    vec   acc[VW], sum;
-    float out[VW];
+    vec acc[VW], sum;
 
     UNROLL for (int p = 0; p < VW; p++)
         acc[p] = v_zero();
@@ -255,35 +256,54 @@ INLINE void few_block(const FsrConvShape *s, const float *bias, const float *w,
                 few_columns(acc, in, w, stride, P, 1);
         }
     sum = v_add(v_sums(acc), v_set1(bias));
-    if (s->relu)
-        sum = v_max(sum, v_zero());
+    return s->relu ? v_max(sum, v_zero()) : sum;
+}
+
+typedef struct Few {
+    const FsrConvShape *s;
+    const float        *packed;
+    const float *const *rows;
+    float              *dst;
+} Few;
+
+INLINE void few_samples(const Few *t, int x, const int P)
+{
+    const FsrConvShape *s    = t->s;
+    const size_t        taps = (size_t)s->cin_stride * s->kw * s->kh;
+    const float        *w    = t->packed + VW;
+    float *d = t->dst + (size_t)x * s->cout_stride;
+    vec    sum[4];
+
+    for (int o = 0; o < s->cout; o++)
+        sum[o] = few_block(s, t->packed + o, w + o * taps, t->rows, x, P);
     if (P == VW && s->cout_stride == 1) {
-        v_store(dst + x, sum);
-        return;
+        v_store(d, sum[0]);
+    } else if (P == VW && s->cout_stride == 4) {
+        v_store4(d, sum);
+    } else {
+        for (int o = 0; o < s->cout; o++) {
+            float lanes[VW];
+            v_store(lanes, sum[o]);
+            UNROLL for (int p = 0; p < P; p++)
+                d[(size_t)p * s->cout_stride + o] = lanes[p];
+        }
     }
-    v_store(out, sum);
-    UNROLL for (int p = 0; p < P; p++)
-        dst[(size_t)(x + p) * s->cout_stride] = out[p];
 }
 
 static void few_row(const FsrConvShape *s, const float *packed, const float *const *rows,
                     float *dst, int width, float *scratch)
 {
-    const size_t taps = (size_t)s->cin_stride * s->kw * s->kh;
+    const Few t = { s, packed, rows, dst };
+    int x = 0;
 
     (void)scratch;
-    for (int o = 0; o < s->cout; o++) {
-        const float *w = packed + VW + o * taps;
-        int x = 0;
-
-        for (; x + VW <= width; x += VW)
-            few_block(s, packed + o, w, rows, dst + o, x, VW);
-        if (x < width && width >= VW)
-            few_block(s, packed + o, w, rows, dst + o, width - VW, VW);
-        else
-            for (; x < width; x++)
-                few_block(s, packed + o, w, rows, dst + o, x, 1);
-    }
+    for (; x + VW <= width; x += VW)
+        few_samples(&t, x, VW);
+    if (x < width && width >= VW)
+        few_samples(&t, width - VW, VW);
+    else
+        for (; x < width; x++)
+            few_samples(&t, x, 1);
 }
 
 const FsrConvKernel ISA(fsr_conv_few) = {
