@@ -490,6 +490,32 @@ static void test_sizes(void **state)
     fsr_motion_free(&m);
 }
 
+/* Blocks at every place of a row of 160 cells, each followed by one on its last cell. */
+static void test_overlap_everywhere(void **state)
+{
+    const int w = 640, h = 4;
+    const size_t capacity = fsr_record_capacity(w, h, 4);
+    FsrRecord *r = malloc(capacity);
+    FsrMotion m = { 0 };
+
+    (void)state;
+    for (int x = 0; x <= 160 - 16; x++)
+        for (int last = 0; last < 2; last++) {
+            assert_non_null(fsr_record_open(r, capacity, w, h));
+            r->number = 1;
+            r->bit_depth = 8;
+            r->state = FSR_DONE;
+            add(r, (FsrBlock) { .x = x, .w = 16, .h = 1, .mode = FSR_INTRA, .ref = { FSR_NO_REF, FSR_NO_REF } });
+            add(r, (FsrBlock) { .x = last ? x + 15 : x, .w = 1, .h = 1, .mode = FSR_INTRA,
+                                .ref = { FSR_NO_REF, FSR_NO_REF } });
+            assert_int_equal(fsr_motion_load(&m, r, r->size), 0);
+            assert_int_equal(m.nb_bad, 1);
+            check_promises(&m);
+        }
+    fsr_motion_free(&m);
+    free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_header_rules),
         cmocka_unit_test(test_pending),
         cmocka_unit_test(test_block_rules),
+        cmocka_unit_test(test_overlap_everywhere),
         cmocka_unit_test(test_ref_rules),
         cmocka_unit_test(test_held_rules),
         cmocka_unit_test(test_truncation),
