@@ -5,7 +5,7 @@
  * that was coded without in-loop filters, YUV its decoded pictures (yuv420p, 8 bit). There
  * every cell that has no residual must equal its prediction, computed here anew from the
  * pictures that its reference numbers and vectors point to (H.265 8.5.3.3.3 and 8.5.3.3.4,
- * luma). Prints how many cells of which kind were compared; status 1 when one differs.
+ * luma), and no cell may be unknown. Prints how many cells of which kind were compared; status 1 when one differs.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -168,6 +168,8 @@ static void read_cell(Proof *p, const char *line, int picture)
 
     if (sscanf(line, " %d %d %15s %15s %d%n", &c.x, &c.y, mode, flags, &qp, &used) != 5)
         die("a cell that cannot be read");
+    if (!strcmp(mode, "unknown"))
+        die("a cell is unknown");
     c.skip = !strcmp(mode, "skip");
     if ((!c.skip && strcmp(mode, "inter")) || flags[0] == 'r')
         return;
