@@ -7,11 +7,11 @@
 
 enum {
     MAX_SIZE    = 32768,
-    TILE_BYTES  = 640 << 10,    /* rings of one worker: leaves room in a 1 MiB L2 for weights */
-    MIN_TILE_W  = 64,
+    TILE_BYTES  = 512 << 10,    /* rings of one tile: leaves room in a 1 MiB L2 for weights */
+    MIN_TILE_W  = 48,
     MAX_TILE_W  = 1024,
-    MIN_TILE_H  = 64,
-    HALO_FACTOR = 32,           /* tile height over halo: rows made twice stay near 3 % */
+    MIN_TILE_H  = 16,
+    HALO_FACTOR = 32,           /* strip height over halo: rows made twice stay near 3 % */
 };
 
 FsrSpan fsr_plan_span(const FsrPlan *p, int i, int j, int r)
@@ -85,14 +85,37 @@ static void choose_tiles(FsrPlan *p, int tile_w, int tile_h)
         tile_w = ceil_div(p->width, ceil_div(p->width, tile_w));
     }
     if (!tile_h) {
-        tile_h = HALO_FACTOR * p->net->info.halo;
+        int strips = ceil_div(p->height, HALO_FACTOR * (p->net->info.halo + 1));
+        strips = ceil_div(strips, p->nb_workers) * p->nb_workers;       /* all end together */
+        tile_h = ceil_div(p->height, strips);
         tile_h = tile_h < MIN_TILE_H ? MIN_TILE_H : tile_h;
-        tile_h = ceil_div(p->height, ceil_div(p->height, tile_h));
     }
     p->tile_w = tile_w < p->width ? tile_w : p->width;
     p->tile_h = tile_h < p->height ? tile_h : p->height;
     p->cols   = ceil_div(p->width, p->tile_w);
     p->rows   = ceil_div(p->height, p->tile_h);
+}
+
+/* Samples left of a tile's new ones that readers need of each value. */
+static void size_histories(FsrPlan *p)
+{
+    for (int i = 0; i < p->net->nb_nodes && p->cols > 1; i++) {
+        const FsrNode *n = &p->net->nodes[i];
+
+        for (int j = 0; j < n->nb_in; j++) {
+            FsrPlanNode *in = &p->nodes[n->in[j]];
+            int right = p->nodes[i].margin.right, need;
+
+            if (n->op == FSR_OP_CONV)
+                need = in->margin.right - right + n->pad_left;
+            else if (n->op == FSR_OP_SHUFFLE)
+                need = in->margin.right - right / n->block;
+            else
+                need = in->margin.right - right;
+            if (in->history < need)
+                in->history = need;
+        }
+    }
 }
 
 static size_t align16(size_t floats)
@@ -149,6 +172,10 @@ static int layout(FsrPlan *p, FsrIsa isa)
         pn->pitch  = align16(width * pn->stride) + 16;
         pn->offset = at;
         at += pn->pitch * pn->ring_rows;
+        pn->side = at;
+        at += align16((size_t)pn->history * pn->stride *
+                      ((size_t)p->tile_h * p->net->nodes[i].scale + pn->margin.top +
+                       pn->margin.bottom));
         widest = widest < width ? width : widest;
         if (p->net->nodes[i].op == FSR_OP_CONV && (ret = setup_conv(p, i, isa, &scratch)) < 0)
             return ret;
@@ -195,6 +222,7 @@ static int build(FsrPlan *p, FsrIsa isa, int tile_w, int tile_h)
     if (ret < 0 || (ret = size_rings(p)) < 0)
         return ret;
     choose_tiles(p, tile_w, tile_h);
+    size_histories(p);
     p->bytes = sizeof(*p) + p->net->nb_nodes * sizeof(*p->nodes);
     if ((ret = layout(p, isa)) < 0)
         return ret;

@@ -1,9 +1,12 @@
 /*
  * A network laid out for one picture size.
  *
- * Each value of a tile lives in a ring of rows that is just long enough for the
- * rows that its readers still need; rows are made on demand, from the output back
- * to the input, so that all rings together stay in the second-level cache.
+ * A job is a strip of the picture, run tile by tile from left to right. Each value
+ * of a tile lives in a ring of rows that is just long enough for the rows that its
+ * readers still need; rows are made on demand, from the output back to the input,
+ * so that all rings together stay in the second-level cache. The last samples of
+ * each row, which the next tile reads too, are kept aside: nothing is computed
+ * twice except between strips.
  */
 #ifndef FASTSR_NN_PLAN_H
 #define FASTSR_NN_PLAN_H
@@ -17,6 +20,8 @@ typedef struct FsrPlanNode {
     int                  ring_rows;
     size_t               pitch;         /* floats from one row of the ring to the next */
     size_t               offset;        /* of the ring in a worker's memory, floats */
+    int                  history;       /* samples of a row that the next tile reads too */
+    size_t               side;          /* where those of each row of a strip are kept */
     FsrConvShape         shape;
     const FsrConvKernel *kernel;
     float               *packed;
@@ -30,7 +35,8 @@ typedef struct FsrWorker {
 struct FsrPlan {
     const FsrNet *net;
     int           width, height;
-    int           tile_w, tile_h, cols, rows;
+    int           tile_w, tile_h;       /* width of a tile, height of a strip, input samples */
+    int           cols, rows;
     FsrPlanNode  *nodes;
     int           nb_workers;
     FsrWorker    *workers;
@@ -42,7 +48,8 @@ struct FsrPlan {
 };
 
 /* What fsr_nn_plan does, with the choices that it makes left to the caller.
- * tile_w, tile_h: 0 = choose. */
+ * tile_w, tile_h: 0 = choose. The height of strips may follow the number of workers,
+ * since it never changes a sample; the width must not (OpenBLAS). */
 int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                      FsrIsa isa, int tile_w, int tile_h, char *err, size_t err_size);
 
