@@ -41,7 +41,8 @@ typedef struct FastSRContext {
     FsrEngine *engine;
     FILE      *stats_file;
     char      *stats_part;      /* written under this name, renamed when complete */
-    int        eof;             /* the input has ended and all was given out */
+    int        failed;          /* an error ended the work */
+    int        out_w, out_h;    /* links may be gone when the summary is written */
     int        told_no_record;
     int64_t    frames;          /* given out */
 } FastSRContext;
@@ -264,8 +265,8 @@ static int config_output(AVFilterLink *outlink)
         av_log(ctx, AV_LOG_ERROR, "Pictures of %dx%d are too large; at most 16384 in each direction\n", inlink->w, inlink->h);
         return AVERROR(EINVAL);
     }
-    outlink->w = inlink->w * s->scale;
-    outlink->h = inlink->h * s->scale;
+    outlink->w = s->out_w = inlink->w * s->scale;
+    outlink->h = s->out_h = inlink->h * s->scale;
     return 0;
 }
 
@@ -360,6 +361,7 @@ static int activate(AVFilterContext *ctx)
         ret = push(ctx, in);
         if (ret >= 0)
             ret = drain(ctx);
+        s->failed |= ret < 0;
         if (ret)
             return FFMIN(ret, 0);
     }
@@ -367,9 +369,9 @@ static int activate(AVFilterContext *ctx)
         ret = s->engine ? fsr_engine_flush(s->engine) : 0;
         if (ret >= 0)
             ret = drain(ctx);
+        s->failed |= ret < 0;
         if (ret < 0)
             return ret;
-        s->eof = 1;
         ff_outlink_set_status(outlink, status, pts);
         return 0;
     }
@@ -384,9 +386,9 @@ static void finish_stats(AVFilterContext *ctx)
 
     if (!s->stats_file)
         return;
-    failed = ferror(s->stats_file);
+    failed  = s->failed || ferror(s->stats_file);
     failed |= fclose(s->stats_file);
-    if (failed || !s->eof)
+    if (failed)
         av_log(ctx, AV_LOG_WARNING, "The statistics in %s are incomplete\n", s->stats_part);
     else if (rename(s->stats_part, s->stats))
         av_log(ctx, AV_LOG_ERROR, "Cannot rename %s to %s\n", s->stats_part, s->stats);
@@ -401,7 +403,7 @@ static av_cold void uninit(AVFilterContext *ctx)
         fsr_engine_totals(s->engine, &t);
         av_log(ctx, AV_LOG_INFO, "%"PRId64" frames, %"PRId64" key frames, %.1f %% of the area transferred, %.0f MAC per output pixel\n",
                t.pictures, t.keys, 100 * t.transferred / t.pictures,
-               t.macs / t.pictures / ((double)ctx->outputs[0]->w * ctx->outputs[0]->h));
+               t.macs / t.pictures / ((double)s->out_w * s->out_h));
         if (t.bad_records)
             av_log(ctx, AV_LOG_WARNING, "%"PRId64" motion records did not fit their pictures\n", t.bad_records);
     }

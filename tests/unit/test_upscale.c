@@ -104,6 +104,28 @@ static void chroma_siting_keeps_positions(void **state)
         }
 }
 
+/* The sharp kernel: flat stays flat, and what is sharpened stays where it is. */
+static void sharp_kernel_is_in_place(void **state)
+{
+    (void)state;
+    for (int scale = 2; scale <= 4; scale++) {
+        FsrUpscaler up;
+
+        fsr_upscaler_init_sharp(&up, scale);
+        for (int k = 0; k < scale; k++) {
+            int    sum = 0;
+            double centre = 0;
+
+            for (int t = 0; t < up.taps; t++) {
+                sum    += up.coef[k][t];
+                centre += up.coef[k][t] * (up.first[k] + t) / 4096.0;
+            }
+            assert_int_equal(sum, 4096);
+            assert_true(fabs(centre - ((k + 0.5) / scale - 0.5)) < 0.05);
+        }
+    }
+}
+
 static void load_and_store_are_inverse(void **state)
 {
     static const struct { int bytes, step, shift, depth; } f[] = {
@@ -150,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(upscale_matches_definition),
         cmocka_unit_test(chroma_siting_keeps_positions),
+        cmocka_unit_test(sharp_kernel_is_in_place),
         cmocka_unit_test(load_and_store_are_inverse),
         cmocka_unit_test(store_clips),
     };
