@@ -23,6 +23,8 @@ import data
 from nets import MODELS
 from train import HERE, SHARED, psnr
 
+MATERIAL = {False: '91-image set and 16 pictures of BSD (CBSD68), bicubic degradation',
+            True: 'walk, aspen, face and 12 further clips, x265 medium, QP 22 27 32 37, B frames and low delay P'}
 RANGE = {'hr-luma': 'luma code value / maximum code value, already upscaled (MATLAB-style bicubic, a = -0.5)',
          'lr-luma': 'luma code value / maximum code value, at low resolution'}
 
@@ -104,7 +106,7 @@ def main():
     p.add_argument('--out')
     p.add_argument('--checkpoint', action='store_true', help='averaged weights of a run that is not finished')
     p.add_argument('--test', default=os.path.join(SHARED, 'images', 'set5'))
-    p.add_argument('--trained-on', default='91-image set and 16 pictures of BSD (CBSD68), bicubic degradation')
+    p.add_argument('--trained-on', help='what the metadata says about the training material')
     args = p.parse_args()
     folder, spec = os.path.join(args.work, args.model), MODELS[args.model]
     path = os.path.join(folder, 'checkpoint.pt' if args.checkpoint else 'final.pt')
@@ -127,7 +129,7 @@ def main():
     helper.set_model_props(model, {
         'name': args.model, 'scale': str(spec['scale']), 'input': kind, 'input_range': RANGE[kind],
         'output': 'luma' if net.kind == 'hr' else 'detail', 'architecture': net.arch,
-        'macs_per_output_pixel': str(net.mac), 'training_data': args.trained_on, 'date': date,
+        'macs_per_output_pixel': str(net.mac), 'training_data': args.trained_on or state.get('data') or MATERIAL[spec['coded']], 'date': date,
         'set5_psnr': f'{score:.2f}', 'licence': 'LGPL-2.1-or-later'})
     onnx.checker.check_model(model)
     out = args.out or os.path.join(HERE, args.model + '.onnx')
