@@ -1,5 +1,5 @@
 # codec_hooks: what the stream says
-LIB_SRC += codec_hooks/record.c
+LIB_SRC += codec_hooks/record.c codec_hooks/import_avmv.c
 
 # fsmv_dump is linked with the libraries of our own FFmpeg, from the place and with the libraries
 # that its configure noted (paths there are relative to build/ffmpeg).
@@ -20,7 +20,8 @@ build/bin/fsmv_dump: build/obj/codec_hooks/fsmv_dump.o $(FSMV_LIBS:%=build/ffmpe
 -include build/obj/codec_hooks/fsmv_dump.d
 
 PROGRAM_pixel_proof := tests/tools/pixel_proof.c
-CHECK_DEPS += build/bin/pixel_proof
+PROGRAM_damage      := tests/tools/damage.c
+CHECK_DEPS += build/bin/pixel_proof build/bin/damage
 
 bench: bench-hook
 bench-hook: all

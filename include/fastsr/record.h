@@ -51,7 +51,8 @@ enum { FSR_PIC_REFERENCE = 1,       /* may be referred to (not a sub-layer non-r
 enum { FSR_REF_LONG_TERM = 1,
        FSR_REF_MISSING   = 2,       /* the decoder did not have it and made one up */
        FSR_REF_WEIGHTED  = 4,       /* the weights below differ from the default prediction */
-       FSR_REF_DIRECTION = 8,       /* imported motion: only past / future known, number is 0 */
+       FSR_REF_DIRECTION = 8,       /* imported motion: number is 0, and poc only says past or future:
+                                     * it is before or behind the record's own */
 };
 
 /*
