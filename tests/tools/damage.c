@@ -8,6 +8,7 @@
  *   twice   some units stand twice
  *   swap    neighbouring units change places
  *   cut     the end is missing
+ *   tail    parameter sets, then the stream from somewhere in the middle
  *   splice  runs of units of OTHER stand between those of IN
  *   params  bytes of parameter sets and slice headers
  */
@@ -107,9 +108,13 @@ static void damage_units(Stream *s, const char *how)
 
 static void write_units(Stream *s, const Stream *other, const char *how, FILE *out)
 {
+    const size_t start = !strcmp(how, "tail") ? s->nb_units / 4 + rnd(s->nb_units / 2) : 0;
+
     for (size_t i = 0; i < s->nb_units; i++) {
         const int picture = unit_type(s, i) < 32;
 
+        if (picture && i < start)
+            continue;
         if (!strcmp(how, "drop") && picture && i > 4 && !rnd(10))
             continue;
         if (!strcmp(how, "swap") && i + 1 < s->nb_units && !rnd(8)) {
