@@ -11,6 +11,7 @@ VERSION := 0.1.0
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+.SECONDARY:
 MAKEFLAGS += --no-builtin-rules
 O    ?= build
 JOBS ?= $(shell nproc)
