@@ -174,7 +174,8 @@ static void set_header(FsrRecord *r, const HEVCContext *s, const HEVCSPS *sps)
     r->kind          = kind_of(s->nal_unit_type);
     r->temporal_id   = s->temporal_id;
     r->flags         = (ff_hevc_nal_is_nonref(s->nal_unit_type) ? 0 : FSR_PIC_REFERENCE) |
-                       (IS_IRAP(s) && s->no_rasl_output_flag ? FSR_PIC_FIRST : 0);
+                       /* A decoder that lost the stream's first pictures may not notice that this is one. */
+                       (IS_IRAP(s) && (s->no_rasl_output_flag || r->number == 1) ? FSR_PIC_FIRST : 0);
     r->bit_depth     = sps->bit_depth;
     r->chroma_format = sps->chroma_format_idc;
     r->crop_left     = sps->output_window.left_offset;
