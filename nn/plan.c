@@ -10,6 +10,7 @@ enum {
     TILE_BYTES  = 512 << 10,    /* rings of one tile: leaves room in a 1 MiB L2 for weights */
     MIN_TILE_W  = 48,
     MAX_TILE_W  = 1024,
+    TILE_STEP   = 48,           /* whole register tiles of every kernel */
     MIN_TILE_H  = 16,
     HALO_FACTOR = 32,           /* strip height over halo: rows made twice stay near 3 % */
 };
@@ -83,6 +84,7 @@ static void choose_tiles(FsrPlan *p, int tile_w, int tile_h)
         tile_w = TILE_BYTES / column < MAX_TILE_W ? (int)(TILE_BYTES / column) : MAX_TILE_W;
         tile_w = tile_w < MIN_TILE_W ? MIN_TILE_W : tile_w;
         tile_w = ceil_div(p->width, ceil_div(p->width, tile_w));
+        tile_w = ceil_div(tile_w, TILE_STEP) * TILE_STEP;
     }
     if (!tile_h) {
         int strips = ceil_div(p->height, HALO_FACTOR * (p->net->info.halo + 1));
