@@ -34,7 +34,6 @@
 #define SLICE_LISTS(h)      ((h)->rpl)
 #define NB_LAYERS           FF_ARRAY_ELEMS(((HEVCContext *)0)->layers)
 #define DPB_OF(s, layer)    ((s)->layers[layer].DPB)
-#define QUEUED_FRAME(s)     NULL
 #define USES_WPP(s)         ((s)->avctx->active_thread_type == FF_THREAD_SLICE && (s)->sh.num_entry_point_offsets > 0)
 #else
 #include "libavcodec/hevcdec.h"
@@ -50,7 +49,6 @@ typedef struct HEVCLayerContext HEVCLayerContext;   /* always NULL */
 #define SLICE_LISTS(h)      ((h)->rpl_buf ? (const RefPicListTab *)(h)->rpl_buf->data : NULL)
 #define NB_LAYERS           1
 #define DPB_OF(s, layer)    ((s)->DPB)
-#define QUEUED_FRAME(s)     ((s)->output_frame)
 #define USES_WPP(s)         ((s)->threads_number > 1 && (s)->sh.num_entry_point_offsets > 0)
 #endif
 
@@ -185,6 +183,12 @@ static void set_header(FsrRecord *r, const HEVCContext *s, const HEVCSPS *sps)
     r->missing_ctbs  = sps->ctb_width * sps->ctb_height;
 }
 
+static void attach(AVFrame *f, AVBufferRef *buf)
+{
+    if (buf && !av_frame_new_side_data_from_buf(f, (enum AVFrameSideDataType)FSR_SIDE_DATA_TYPE, buf))
+        av_buffer_unref(&buf);
+}
+
 void ff_fsr_hevc_begin(HEVCContext *s)
 {
     HEVCFrame *cur = SLICE_CURRENT(s);
@@ -207,8 +211,11 @@ void ff_fsr_hevc_begin(HEVCContext *s)
     }
     r->number = atomic_fetch_add(&shared->number, 1) + 1;
     set_header(r, s, sps);
-    if (!av_frame_new_side_data_from_buf(FRAME(cur), (enum AVFrameSideDataType)FSR_SIDE_DATA_TYPE, buf))
-        av_buffer_unref(&buf);
+    /* Before FFmpeg 7.1 film grain is put on a second frame, which exists already and can lose
+     * what is copied to it when it leaves. */
+    if (cur->needs_fg && cur->frame_grain->buf[0])
+        attach(cur->frame_grain, av_buffer_ref(buf));
+    attach(FRAME(cur), buf);
 }
 
 /* A slice: reference lists and weights ------------------------------------------- */
@@ -594,7 +601,7 @@ static void fill(FsrRecord *r, HEVCContext *s, HEVCLayerContext *l, const HEVCFr
     r->state = r->missing_ctbs || w.full ? FSR_PARTIAL : FSR_DONE;
 }
 
-/* Film grain is put on a second frame, whose side data are copies. */
+/* From FFmpeg 7.1 on film grain is put on a second frame, whose side data are copies. */
 static void copy_record(const FsrRecord *r, AVFrame *f)
 {
     FsrRecord *to = record_of(f);
@@ -613,5 +620,4 @@ void ff_fsr_hevc_end(HEVCContext *s, HEVCLayerContext *l)
     fill(r, s, l, cur);
     if (cur->needs_fg)
         copy_record(r, cur->frame_grain);
-    copy_record(r, QUEUED_FRAME(s));
 }

@@ -76,6 +76,17 @@ prove "smallest coding block 16"        "--frames 8 --first 4"   crf=30:min-cu-s
 prove "smallest coding block 32"        "--frames 8 --first 4"   crf=30:min-cu-size=32:bframes=3
 prove "coding tree blocks of 16"        "--frames 8 --first 4"   crf=24:ctu=16:bframes=3
 
+# Film grain is put on a copy of the picture; the record must come along. An SEI message that
+# asks for it (H.265 D.2.21, one luma interval, to the end of the sequence) goes before the stream.
+{ printf '\000\000\000\001\116\001\023\012\000\240\002\000\377\001\220\020\010\140\200'; cat "$TMP/a.265"; } >"$TMP/grain.265"
+$FFMPEG -v error -i "$TMP/grain.265" -f rawvideo -pix_fmt yuv420p "$TMP/grain.yuv"
+if cmp -s "$TMP/a.yuv" "$TMP/grain.yuv"; then not_ok "film grain is put on"; else ok "film grain is put on"; fi
+$DUMP "$TMP/a.265" >"$TMP/one"
+for threads in 1 4; do
+    $DUMP --threads $threads "$TMP/grain.265" >"$TMP/many" 2>&1
+    run_ok "records of pictures with film grain, $threads threads" cmp "$TMP/one" "$TMP/many"
+done
+
 # What fsmv_dump says when it cannot.
 printf 'this is not a video\n' >"$TMP/text.txt"
 "$BIN/fsr_scene" --size 64x64 --frames 2 "$TMP/s.y4m"
