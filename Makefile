@@ -53,9 +53,11 @@ LIB_OBJ    := $(LIB_SRC:%.c=$(O)/obj/%.o) $(LIB_GEN:build/gen/%.c=$(O)/obj/gen/%
 lib: $(LIB)
 $(LIB): $(LIB_OBJ) build/config.mk
 	@mkdir -p $(@D)
-	rm -f $@ && ar rcs $@ $(LIB_OBJ)
+	$(call Q,AR)rm -f $@ && ar rcs $@ $(LIB_OBJ)
 
-COMPILE = $(CC) $(FSR_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+# Short lines as FFmpeg's build prints them; V=1 shows the commands.
+Q = $(if $(V),,@printf '$(1)\t%s\n' $@;)
+COMPILE = $(call Q,CC)$(CC) $(FSR_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 $(O)/obj/%.o: %.c build/config.mk | $(LIB_GEN)
 	@mkdir -p $(@D)
 	$(COMPILE)
@@ -66,7 +68,7 @@ $(O)/obj/gen/%.o: build/gen/%.c build/config.mk
 define program
 $(O)/bin/$(1): $(PROGRAM_$(1):%.c=$(O)/obj/%.o) $(LIB)
 	@mkdir -p $$(@D)
-	$$(CC) $(SANITIZE) $(CONF_LDFLAGS) $$^ -o $$@ $(FSR_LIBS)
+	$$(call Q,LD)$$(CC) $(SANITIZE) $(CONF_LDFLAGS) $$^ -o $$@ $(FSR_LIBS)
 endef
 PROGRAMS := $(patsubst PROGRAM_%,%,$(filter PROGRAM_%,$(.VARIABLES)))
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
@@ -126,7 +128,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/tests/%,$(wildcard tests/unit/test_
 unit-tests: $(UNIT_TESTS)
 $(O)/tests/%: $(O)/obj/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE) $(CONF_LDFLAGS) $^ -o $@ $(FSR_LIBS) $(CMOCKA_LIBS)
+	$(call Q,LD)$(CC) $(SANITIZE) $(CONF_LDFLAGS) $^ -o $@ $(FSR_LIBS) $(CMOCKA_LIBS)
 $(O)/obj/tests/unit/%.o: FSR_CFLAGS += $(CMOCKA_CFLAGS)
 
 check: all unit-tests $(CHECK_DEPS)
