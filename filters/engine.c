@@ -308,11 +308,16 @@ static int make_duplicate(FsrNode *n)
     return 0;
 }
 
-/* Does the record describe this picture as it is now? A filter may have changed its size. */
-static int fits(const FsrEngine *e, const FsrRecord *h)
+/* Does the record describe this picture as it is now? A filter may have changed its size.
+ * Decoders may show more on the left than the stream asks for, to keep rows aligned (FFmpeg does). */
+static int fits(const FsrEngine *e, FsrRecord *h)
 {
-    return h->coded_w - h->crop_left - h->crop_right == e->cfg.format.width &&
-           h->coded_h - h->crop_top - h->crop_bottom == e->cfg.format.height &&
+    const int left = h->coded_w - h->crop_right - e->cfg.format.width;
+
+    if (left < 0 || left > h->crop_left)
+        return 0;
+    h->crop_left = left;
+    return h->coded_h - h->crop_top - h->crop_bottom == e->cfg.format.height &&
            h->bit_depth >= 8;
 }
 

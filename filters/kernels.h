@@ -77,7 +77,16 @@ void fsr_average(int16_t *dst, ptrdiff_t stride, const int16_t *a, const int16_t
 /* Sum of absolute differences of w x h samples. */
 unsigned fsr_sad(const int16_t *a, ptrdiff_t a_stride, const int16_t *b, ptrdiff_t b_stride, int w, int h);
 
+/* The same for nb neighbouring cells of 4x4 samples, nb at most 16. */
+void fsr_sad_cells(unsigned *sad, const int16_t *a, ptrdiff_t a_stride, const int16_t *b, ptrdiff_t b_stride, int nb);
+
 /* Blending ----------------------------------------------------------------- */
+
+/*
+ * Linear interpolation: for each of nb neighbouring pairs of cells[], span values from the first
+ * to the second, f[] in 1/128 telling how far; cells from 0 to 256, f at most 124.
+ */
+void fsr_lerp_row(int16_t *out, const int16_t *cells, int nb, const int16_t *f, int span);
 
 /* detail[i] = (detail[i] * weight[i] + 128) >> 8, out[i] = anchor[i] + detail[i], saturated */
 void fsr_blend_row(int16_t *out, int16_t *detail, const int16_t *anchor, const int16_t *weight, int n);

@@ -105,6 +105,25 @@ void fsr_average(int16_t *restrict dst, ptrdiff_t stride, const int16_t *restric
 }
 
 FSR_CLONES
+void fsr_sad_cells(unsigned *sad, const int16_t *a, ptrdiff_t a_stride, const int16_t *b, ptrdiff_t b_stride, int nb)
+{
+    int column[64];
+
+    for (int x = 0; x < 4 * nb; x++) {
+        int sum = 0;
+
+        for (int y = 0; y < 4; y++) {
+            const int d = a[y * a_stride + x] - b[y * b_stride + x];
+
+            sum += d < 0 ? -d : d;
+        }
+        column[x] = sum;
+    }
+    for (int i = 0; i < nb; i++)
+        sad[i] = column[4 * i] + column[4 * i + 1] + column[4 * i + 2] + column[4 * i + 3];
+}
+
+FSR_CLONES
 unsigned fsr_sad(const int16_t *a, ptrdiff_t a_stride, const int16_t *b, ptrdiff_t b_stride, int w, int h)
 {
     unsigned sum = 0;

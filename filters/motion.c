@@ -77,28 +77,35 @@ int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScra
                 int16_t *dst, ptrdiff_t stride, int x, int y, int w, int h, int scale, int difference)
 {
     const FsrRef *r[2];
-    int nb = 0, weighted = 0;
+    int list[2], nb = 0, weighted = 0;
 
-    for (int l = 0; l < 2; l++) {
-        const FsrNode *ref = b->ref[l] == FSR_NO_REF ? NULL : n->ref[b->ref[l]];
+    for (int l = 0; l < 2; l++)
+        if (b->ref[l] != FSR_NO_REF && n->ref[b->ref[l]]) {
+            list[nb] = l;
+            r[nb]    = &n->motion.refs[b->ref[l]];
+            weighted |= r[nb++]->flags & FSR_REF_WEIGHTED;
+        }
+    for (int i = 0; i < nb; i++) {
+        const FsrNode *ref = n->ref[b->ref[list[i]]];
+        const int16_t *mv  = b->mv[list[i]];
+        const int direct   = nb == 1 && !weighted;
 
-        if (!ref)
-            continue;
-        fsr_mc(s->block[nb], 64, scale == 1 ? ref->lr : ref->hr, x, y, w, h,
-               b->mv[l][0] * scale, b->mv[l][1] * scale, difference);
-        r[nb] = &n->motion.refs[b->ref[l]];
-        weighted |= r[nb]->flags & FSR_REF_WEIGHTED;
-        nb++;
+        fsr_mc(direct ? dst : s->block[i], direct ? stride : 64, scale == 1 ? ref->lr : ref->hr,
+               x, y, w, h, mv[0] * scale, mv[1] * scale, difference);
     }
     if (weighted)
         weigh(dst, stride, s->block[0], r[0], s->block[1], nb == 2 ? r[1] : NULL, w, h,
               14 - e->cfg.format.bit_depth, difference);
     else if (nb == 2)
         fsr_average(dst, stride, s->block[0], s->block[1], 64, w, h);
-    else if (nb)
-        for (int i = 0; i < h; i++)
-            memcpy(dst + i * stride, s->block[0] + i * 64, w * sizeof(*dst));
     return nb > 0;
+}
+
+static void set_error(FsrEngine *e, FsrScratch *s, int cx, int cy, unsigned error)
+{
+    e->cells.error[cy * e->cells.w + cx] = error < FSR_NO_ERROR ? error : FSR_NO_ERROR - 1;
+    s->sum[0] += error;
+    s->sum[1]++;
 }
 
 /* Mean absolute difference of the cells of one block; cells cut by the crop count their shown part. */
@@ -110,6 +117,16 @@ static void block_error(FsrEngine *e, FsrNode *n, const FsrBlock *b, const FsrRe
 
     if (!fsr_predict(e, n, b, s, pred, 64, r->x, r->y, r->w, r->h, 1, 0))
         return;
+    if (r->w == b->w * 4 && r->h == b->h * 4) {
+        for (int j = 0; j < b->h; j++) {
+            unsigned sad[16];
+
+            fsr_sad_cells(sad, lr->data + (r->y + 4 * j) * lr->stride + r->x, lr->stride, pred + 4 * j * 64, 64, b->w);
+            for (int i = 0; i < b->w; i++)
+                set_error(e, s, b->x + i, b->y + j, sad[i] / 16);
+        }
+        return;
+    }
     for (int cy = b->y; cy < b->y + b->h; cy++)
         for (int cx = b->x; cx < b->x + b->w; cx++) {
             const int x0 = cx * 4 - ox < r->x ? r->x : cx * 4 - ox;
@@ -122,10 +139,7 @@ static void block_error(FsrEngine *e, FsrNode *n, const FsrBlock *b, const FsrRe
                 continue;
             sad = fsr_sad(lr->data + y0 * lr->stride + x0, lr->stride,
                           pred + (y0 - r->y) * 64 + x0 - r->x, 64, x1 - x0, y1 - y0);
-            sad /= (x1 - x0) * (y1 - y0);
-            e->cells.error[cy * e->cells.w + cx] = sad < FSR_NO_ERROR ? sad : FSR_NO_ERROR - 1;
-            s->sum[0] += sad;
-            s->sum[1]++;
+            set_error(e, s, cx, cy, sad / ((x1 - x0) * (y1 - y0)));
         }
 }
 

@@ -213,11 +213,11 @@ static void warp_stripe(FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s)
     }
 }
 
-/* Linear interpolation between cell centres, in 1/256, for the span samples between two. */
+/* How far each of the span samples between two cell centres lies, in 1/128. */
 static void lerp_table(int16_t *f, int span)
 {
     for (int i = 0; i < span; i++)
-        f[i] = (128 * (2 * i + 1) + span / 2) / span;
+        f[i] = (64 * (2 * i + 1) + span / 2) / span;
 }
 
 /* Floor division by a positive number */
@@ -239,18 +239,16 @@ static const int16_t *weight_row(const FsrEngine *e, const FsrNode *n, FsrScratc
     const int ty = y + n->motion.hdr.crop_top * e->cfg.scale, tx = n->motion.hdr.crop_left * e->cfg.scale;
     const int cy = floor_div(ty - span / 2, span), cx = floor_div(tx - span / 2, span);
     const int fy = f[ty - (cy * span + span / 2)], base = cx * span + span / 2;
+    const int nb = (tx + width - base + span - 1) / span;
     const int16_t *a = c->weight + clamp(cy, 0, c->h - 1) * c->w, *b = c->weight + clamp(cy + 1, 0, c->h - 1) * c->w;
-    int16_t *row = s->row[1];
-    int left, right, cell = clamp(cx, 0, c->w - 1);
+    int16_t *row = s->row[1], *column = s->row[3];
 
-    right = (a[cell] * (256 - fy) + b[cell] * fy + 128) >> 8;
-    for (int k = 0; base + k * span < tx + width; k++) {
-        cell  = clamp(cx + k + 1, 0, c->w - 1);
-        left  = right;
-        right = (a[cell] * (256 - fy) + b[cell] * fy + 128) >> 8;
-        for (int i = 0; i < span; i++)
-            row[k * span + i] = (left * (256 - f[i]) + right * f[i] + 128) >> 8;
+    for (int k = 0; k <= nb; k++) {
+        const int cell = clamp(cx + k, 0, c->w - 1);
+
+        column[k] = a[cell] + (((b[cell] - a[cell]) * fy + 64) >> 7);
     }
+    fsr_lerp_row(row, column, nb, f, span);
     return row + tx - base;
 }
 

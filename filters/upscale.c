@@ -181,3 +181,25 @@ void fsr_blend_row(int16_t *restrict out, int16_t *restrict detail, const int16_
         out[i]    = sat16(anchor[i] + d);
     }
 }
+
+static inline __attribute__((always_inline))
+void lerp_span(int16_t *restrict out, const int16_t *cells, int nb, const int16_t *restrict f, int span)
+{
+    for (int k = 0; k < nb; k++) {
+        const int16_t left = cells[k], step = cells[k + 1] - left;
+
+        for (int i = 0; i < span; i++)
+            out[k * span + i] = left + (int16_t)((int16_t)(step * f[i] + 64) >> 7);
+    }
+}
+
+FSR_CLONES
+void fsr_lerp_row(int16_t *restrict out, const int16_t *cells, int nb, const int16_t *restrict f, int span)
+{
+    if (span == 8)
+        lerp_span(out, cells, nb, f, 8);
+    else if (span == 16)
+        lerp_span(out, cells, nb, f, 16);
+    else
+        lerp_span(out, cells, nb, f, span);
+}

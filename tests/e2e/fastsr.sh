@@ -47,22 +47,22 @@ for i in 1 3 7; do
 done
 
 # Metadata, summary, order ------------------------------------------------------
-$FFMPEG -v error -i "$CLIP" -frames:v 4 -vf fastsr,metadata=print:file=- -f null - >"$TMP/meta" 2>&1
+$FFMPEG -v error -i "$CLIP" -vf trim=end_frame=4,fastsr,metadata=print:file=- -f null - >"$TMP/meta" 2>&1
 is "frame metadata: key" "$(grep -c '^lavfi.fastsr.key=[01]$' "$TMP/meta")" 4
 is "frame metadata: transferred" "$(grep -c '^lavfi.fastsr.transferred=[01]\.[0-9]*$' "$TMP/meta")" 4
 $FFMPEG -v info -i "$CLIP" -frames:v 4 -vf fastsr -f null - 2>"$TMP/stderr"
 is "summary" "$(grep -c 'key frames.*MAC per output pixel' "$TMP/stderr")" 1
-a=$($FFPROBE -v error -show_entries frame=pts -of csv=p=0 "$CLIP")
+pts() { $FFPROBE -v error -show_entries frame=pts_time -of csv=p=0 "$1" | tr -d , | grep .; }
 $FFMPEG -v error -i "$CLIP" -vf fastsr=model=none -c:v ffv1 -copyts "$TMP/o.mkv" 2>"$TMP/stderr"
-is "timestamps in order, none lost" "$($FFPROBE -v error -show_entries frame=pts -of csv=p=0 "$TMP/o.mkv")" "$a"
+is "timestamps in order, none lost" "$(pts "$TMP/o.mkv" | tr '\n' ' ')" "$(pts "$CLIP" | tr '\n' ' ')"
 
 # A file cut at an IRAP picture gives the frames of the whole --------------------
 if $FFMPEG -v error -i "$CLIP" -frames:v 72 -vf crop=320:180 -c:v libx265 -x265-params keyint=24:min-keyint=24:open-gop=1:scenecut=0:log-level=error \
     "$TMP/gop.mkv" 2>"$TMP/stderr"; then
     # decoding from the second CRA on drops its leading pictures: compare what follows the CRA
-    whole=$($FFMPEG -v error -copyts -i "$TMP/gop.mkv" -vf fastsr=interval=8 -f framemd5 - | awk -F, '/^0/ && $3 >= 1000 { print $3, $6 }')
+    whole=$($FFMPEG -v error -copyts -i "$TMP/gop.mkv" -vf fastsr=interval=8 -f framemd5 - | awk -F, '/^0/ && $3 >= 24 { print $6 }')
     $FFMPEG -v error -ss 0.96 -noaccurate_seek -i "$TMP/gop.mkv" -c copy -copyts "$TMP/cut.mkv" 2>"$TMP/stderr"
-    cut=$($FFMPEG -v error -copyts -i "$TMP/cut.mkv" -vf fastsr=interval=8 -f framemd5 - | awk -F, '/^0/ && $3 >= 1000 { print $3, $6 }')
+    cut=$($FFMPEG -v error -copyts -i "$TMP/cut.mkv" -vf fastsr=interval=8 -f framemd5 - | awk -F, '/^0/ && $3 >= 24 { print $6 }')
     if [ -z "$whole" ]; then not_ok "file cut at a CRA picture" "no frames"; else is "file cut at a CRA picture" "$cut" "$whole"; fi
 else
     not_ok "file cut at a CRA picture" "$(cat "$TMP/stderr")"
@@ -70,9 +70,8 @@ fi
 
 # Formats -----------------------------------------------------------------------
 for fmt in yuv420p yuv422p yuv444p gray yuv420p10le yuv422p10le yuv444p10le gray10le yuv420p12le nv12 p010le yuvj420p; do
-    out=$($FFMPEG -v error -i "$CLIP" -frames:v 6 -vf format=$fmt,fastsr -f nut -c:v rawvideo - 2>"$TMP/stderr" |
-          $FFPROBE -v error -show_entries stream=pix_fmt,width,height -of csv=p=0 -f nut - 2>>"$TMP/stderr")
-    is "format $fmt" "$out" "960,540,$fmt"
+    $FFMPEG -v info -i "$CLIP" -vf trim=end_frame=6,format=$fmt,fastsr,showinfo -f null - 2>"$TMP/stderr"
+    is "format $fmt" "$(grep -c "fmt:$fmt .* s:960x540 " "$TMP/stderr")" 6
 done
 # semi-planar is the same picture in another order
 is "nv12 equals yuv420p" "$(md5 -i "$CLIP" -frames:v 12 -vf format=nv12,fastsr,format=yuv420p)" \
@@ -83,33 +82,41 @@ is "p010 equals yuv420p10" "$(md5 -i "$CLIP10" -frames:v 12 -vf format=p010le,fa
 $FFMPEG -v error -i "$CLIP" -frames:v 30 -vf format=yuv444p10le,fastsr=stats="$TMP/f.csv" -f null - 2>"$TMP/stderr"
 is "a format conversion in between keeps the motion" "$(awk -F, 'NR > 1 { k += $3 } END { print (k <= 3) }' "$TMP/f.csv")" 1
 
-for scale in 2 3 4; do
-    is "scale $scale" "$($FFMPEG -v error -i "$CLIP" -frames:v 3 -vf fastsr=scale=$scale -f nut -c:v rawvideo - 2>"$TMP/stderr" |
+for scale in 2 3 4; do      # a network that takes the upscaled picture goes with any scale
+    is "scale $scale" "$($FFMPEG -v error -i "$CLIP" -frames:v 3 -vf fastsr=scale=$scale:model="$SRC/models/srcnn-915-x2.onnx" -f nut -c:v rawvideo - 2>"$TMP/stderr" |
         $FFPROBE -v error -show_entries stream=width,height -of csv=p=0 -f nut -)" "$((480 * scale)),$((270 * scale))"
 done
 
-# Odd and tiny sizes: coded as HEVC, so that motion is there ----------------------
-for size in 8x8 16x16 17x9 33x31 50x38 130x70; do
+# Odd and tiny sizes, cropped by a filter (the record does not fit then) ----------
+$FFMPEG -v error -f lavfi -i testsrc2=s=160x96:d=0.4 -pix_fmt yuv444p -c:v libx265 -x265-params log-level=none "$TMP/t.mkv" 2>"$TMP/stderr"
+frames() { # frames OPTIONS...: size and number of the frames that come out
+    $FFMPEG -v error "$@" -f nut -c:v rawvideo - 2>"$TMP/stderr" |
+        $FFPROBE -v error -count_frames -show_entries stream=width,height,nb_read_frames -of csv=p=0 -f nut - 2>>"$TMP/stderr"
+}
+for size in 1x1 2x3 8x8 17x9 33x31 130x70; do
     w=${size%x*} h=${size#*x}
-    fmt=yuv444p
-    if ! $FFMPEG -v error -f lavfi -i testsrc2=s=${w}x${h}:d=0.4 -pix_fmt $fmt -c:v libx265 -x265-params log-level=none "$TMP/t.mkv" 2>/dev/null; then
-        # x265 refuses the smallest: crop a larger stream, which leaves a record that does not fit
-        $FFMPEG -v error -f lavfi -i testsrc2=s=64x64:d=0.4 -c:v libx265 -x265-params log-level=none "$TMP/t.mkv" 2>/dev/null
-    fi
-    for fill in detail fast; do
-        out=$($FFMPEG -v error -i "$TMP/t.mkv" -vf crop=$w:$h:0:0:exact=1,fastsr=fill=$fill -f nut -c:v rawvideo - 2>"$TMP/stderr" |
-              $FFPROBE -v error -count_frames -show_entries stream=width,height,nb_read_frames -of csv=p=0 -f nut - 2>>"$TMP/stderr")
-        is "size $size fill=$fill" "$out" "$((2 * w)),$((2 * h)),10"
-    done
+    is "size $size" "$(frames -i "$TMP/t.mkv" -vf crop=$w:$h:0:0:exact=1,fastsr)" "$((2 * w)),$((2 * h)),10"
 done
+# its decoded size may be larger than the stream says, for alignment
+size_of() {
+    $FFMPEG -v info -i "$1" -vf showinfo -f null - 2>&1 | sed -n 's/.* s:\([0-9]*\)x\([0-9]*\) .*/\1 \2/p' |
+        awk 'NR == 1 { print 2 * $1 "," 2 * $2 }'
+}
+# ... and by the stream itself (conformance window), where it does
+$FFMPEG -v error -i "$TMP/t.mkv" -c copy -bsf:v hevc_mp4toannexb,hevc_metadata=crop_left=3:crop_top=5:crop_right=2:crop_bottom=1 "$TMP/w.hevc" 2>"$TMP/stderr"
+for fill in detail fast bicubic; do
+    is "conformance window, fill=$fill" "$(frames -i "$TMP/w.hevc" -vf fastsr=fill=$fill)" "$(size_of "$TMP/w.hevc"),10"
+done
+$FFMPEG -v error -i "$TMP/w.hevc" -vf fastsr=stats="$TMP/w.csv" -f null - 2>"$TMP/stderr"
+is "conformance window: most is carried" "$(awk -F, 'NR > 1 && !$3 { t += $7; n++ } END { print (n > 5 && t / n > 0.6) }' "$TMP/w.csv")" 1
 
 # Without motion vectors ---------------------------------------------------------
 $FFMPEG -v error -i "$CLIP" -frames:v 10 -c:v libx264 -x264-params log-level=none "$TMP/h264.mkv" 2>"$TMP/stderr"
 $FFMPEG -v warning -i "$TMP/h264.mkv" -vf fastsr=stats="$TMP/n.csv" -f null - 2>"$TMP/stderr"
 is "H.264: said once" "$(grep -c 'No motion record' "$TMP/stderr")" 1
-is "H.264: network on every frame" "$(awk -F, 'NR > 1 && !$3 { bad++ } END { print NR > 10, bad + 0 }' "$TMP/n.csv")" "1 0"
+is "H.264: network on every frame" "$(awk -F, 'NR > 1 && !$3 { bad++ } END { print (NR > 10), bad + 0 }' "$TMP/n.csv")" "1 0"
 $FFMPEG -v warning -i "$CLIP" -frames:v 10 -vf scale=240:136,fastsr=stats="$TMP/n.csv" -f null - 2>"$TMP/stderr"
-is "scaled before: network on every frame" "$(awk -F, 'NR > 1 && !$3 { bad++ } END { print NR > 10, bad + 0 }' "$TMP/n.csv")" "1 0"
+is "scaled before: network on every frame" "$(awk -F, 'NR > 1 && !$3 { bad++ } END { print (NR > 10), bad + 0 }' "$TMP/n.csv")" "1 0"
 # Repeated frames are carried over whole
 $FFMPEG -v error -i "$CLIP" -frames:v 20 -vf fps=50,fastsr=stats="$TMP/d.csv" -f null - 2>"$TMP/stderr"
 is "repeated frames are carried" "$(awk -F, 'NR > 1 { k += $3 } END { print (k <= 4) }' "$TMP/d.csv")" 1

@@ -114,11 +114,60 @@ static void rounding_does_not_drift(void **state)
     fsr_plane_pool_free(&pool);
 }
 
+static void sad_of_cells(void **state)
+{
+    int16_t a[4 * 64], b[4 * 64];
+
+    (void)state;
+    for (int nb = 1; nb <= 16; nb++) {
+        unsigned sad[17];
+
+        for (int i = 0; i < 4 * 64; i++) {
+            a[i] = rand() % 3 ? rand() & 16383 : -32768 * (rand() & 1);
+            b[i] = rand() % 3 ? rand() & 16383 : 32767 * (rand() & 1);
+        }
+        sad[nb] = 77;
+        fsr_sad_cells(sad, a, 64, b, 64, nb);
+        assert_int_equal(sad[nb], 77);
+        for (int c = 0; c < nb; c++) {
+            unsigned want = 0;
+
+            for (int i = 0; i < 16; i++)
+                want += abs(a[i / 4 * 64 + 4 * c + i % 4] - b[i / 4 * 64 + 4 * c + i % 4]);
+            assert_int_equal(sad[c], want);
+            assert_int_equal(fsr_sad(a + 4 * c, 64, b + 4 * c, 64, 4, 4), want);
+        }
+    }
+}
+
+static void lerp_between_cells(void **state)
+{
+    (void)state;
+    for (int span = 8; span <= 16; span += 4) {
+        int16_t f[16], cells[9], out[8 * 16 + 1];
+
+        for (int i = 0; i < span; i++)
+            f[i] = 64 * (2 * i + 1) / span;
+        for (int k = 0; k < 9; k++)
+            cells[k] = k & 1 ? 256 : rand() % 257 * (k & 2) / 2;
+        out[8 * span] = 99;
+        fsr_lerp_row(out, cells, 8, f, span);
+        assert_int_equal(out[8 * span], 99);
+        for (int i = 0; i < 8 * span; i++) {
+            const int a = cells[i / span], b = cells[i / span + 1];
+
+            assert_true(abs(128 * out[i] - (128 * a + (b - a) * f[i % span])) <= 64);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mc_matches_definition),
         cmocka_unit_test(rounding_does_not_drift),
+        cmocka_unit_test(sad_of_cells),
+        cmocka_unit_test(lerp_between_cells),
     };
 
     return cmocka_run_group_tests_name("mc", tests, NULL, NULL);
