@@ -180,7 +180,7 @@ def _add(name, build, scale, clean, coded):
 
 
 for _s in (2, 3, 4):
-    _set = dict(batch=16, micro=4, size=48, steps=30000 if _s == 2 else 22000)
+    _set = dict(batch=16, micro=4, size=48, steps=30000 if _s == 2 else 14000)
     _add(f'srcnn-915-x{_s}', lambda: Srcnn(9, 1, 5), _s, _set, _set)
     _add(f'srcnn-955-x{_s}', lambda: Srcnn(9, 5, 5), _s, _set, _set)
 for _m in (3, 5):  # the 91-image set is made of small pictures: small patches there
