@@ -14,17 +14,19 @@
 enum { MAX_THREADS = 64, MAX_REPS = 101 };
 
 static const char usage[] =
-    "usage: nn_bench MODEL.onnx --size WxH [--threads N] [--reps N] [--json]\n"
+    "usage: nn_bench MODEL.onnx --size WxH [--threads N] [--precision f32|bf16] [--reps N] [--json]\n"
     "  --size     size of the network's input picture\n"
     "  --threads  default 1; with one thread times are the thread's processor time,\n"
     "             with more the wall's\n"
+    "  --precision  default f32; with bf16 the peak is that of bfloat16 products\n"
     "  --reps     runs to take the median of (default 5)\n"
     "  --json     one JSON object on standard output\n"
-    "FASTSR_CPU=c|blas|avx2|avx512 limits the instruction set.\n";
+    "FASTSR_CPU=c|blas|avx2|avx512|avx512bf16 limits the instruction set.\n";
 
 typedef struct Options {
     const char *model;
     int width, height, threads, reps, json;
+    FsrPrecision precision;
 } Options;
 
 typedef struct Result {
@@ -120,11 +122,11 @@ static int measure(const Options *o, const FsrNet *net, FsrPlan *plan, const Fsr
     double t[MAX_REPS], base[3], peak[MAX_REPS + 1];
 
     run_once(plan, io, o->threads, &r->executed);
-    fsr_bench_peak(r->isa, 0.05);
-    r->peak_before = peak[0] = fsr_bench_peak(r->isa, 0.05);
+    fsr_bench_peak(r->isa, o->precision, 0.05);
+    r->peak_before = peak[0] = fsr_bench_peak(r->isa, o->precision, 0.05);
     for (int i = 0; i < o->reps; i++) {
         t[i]        = run_once(plan, io, o->threads, &r->executed);
-        peak[i + 1] = fsr_bench_peak(r->isa, 0.02);
+        peak[i + 1] = fsr_bench_peak(r->isa, o->precision, 0.02);
     }
     r->peak_after = peak[o->reps];
     r->peak       = median(peak, o->reps + 1);
@@ -193,12 +195,13 @@ static void print_json(const Options *o, const FsrNet *net, const FsrPlan *plan,
     printf(", \"width\": %d, \"height\": %d, \"threads\": %d, \"isa\": \"%s\",\n"
            "  \"gmacs_per_s\": %.2f, \"peak_gmacs_per_s\": %.2f, \"share_of_peak\": %.4f,\n"
            "  \"ms\": %.3f, \"im2col_ms\": %.3f, \"peak_bytes\": %zu,\n"
-           "  \"macs\": %.0f, \"executed_macs\": %.0f, \"weights\": %lld, \"bits\": 32,\n"
+           "  \"macs\": %.0f, \"executed_macs\": %.0f, \"weights\": %lld, \"bits\": %d,\n"
            "  \"peak_before\": %.2f, \"peak_after\": %.2f, \"clock_ghz\": %.3f,\n"
            "  \"bytes_source\": \"computed from the plan\",\n  \"layers\": [",
            o->width, o->height, o->threads, fsr_nn_isa_name(r->isa), gmacs,
            r->peak * o->threads, gmacs / (r->peak * o->threads), r->ms, r->im2col_ms, r->bytes,
-           r->macs, r->executed, (long long)r->info.weights, r->peak_before, r->peak_after,
+           r->macs, r->executed, (long long)r->info.weights,
+           o->precision == FSR_PRECISION_BF16 ? 16 : 32, r->peak_before, r->peak_after,
            r->clock_ghz);
     for (int i = 0; i < net->nb_nodes; i++) {
         const Layer l = describe(net, plan, i, o);
@@ -248,7 +251,10 @@ static int parse(int argc, char **argv, Options *o)
             i++;
         else if (!strcmp(argv[i], "--threads") && sscanf(next, "%d%c", &o->threads, &end) == 1)
             i++;
-        else if (!strcmp(argv[i], "--reps") && sscanf(next, "%d%c", &o->reps, &end) == 1)
+        else if (!strcmp(argv[i], "--precision") && (!strcmp(next, "f32") || !strcmp(next, "bf16"))) {
+            o->precision = *next == 'b' ? FSR_PRECISION_BF16 : FSR_PRECISION_F32;
+            i++;
+        } else if (!strcmp(argv[i], "--reps") && sscanf(next, "%d%c", &o->reps, &end) == 1)
             i++;
         else if (argv[i][0] != '-' && !o->model)
             o->model = argv[i];
@@ -308,7 +314,8 @@ int main(int argc, char **argv)
         return 2;
     }
     if ((ret = fsr_nn_load_file(&net, o.model, err, sizeof(err))) >= 0 &&
-        (ret = fsr_nn_plan(&plan, net, o.width, o.height, o.threads, err, sizeof(err))) >= 0 &&
+        (ret = fsr_nn_plan_as(&plan, net, o.width, o.height, o.threads, o.precision, err,
+                              sizeof(err))) >= 0 &&
         (ret = bench(&o, net, plan)) < 0)
         snprintf(err, sizeof(err), "%s", strerror(-ret));
     fsr_nn_plan_free(&plan);

@@ -10,7 +10,7 @@ double fsr_bench_now(int wall);
 
 /* Fused multiply-adds in registers only, with the vectors of a set, for about `seconds`:
  * thousands of millions of single multiply-accumulates per second. */
-double fsr_bench_peak(FsrIsa isa, double seconds);
+double fsr_bench_peak(FsrIsa isa, FsrPrecision precision, double seconds);
 
 /* Clock in GHz: a chain of additions, one per cycle. */
 double fsr_bench_clock(double seconds);

@@ -41,6 +41,24 @@ __attribute__((target("avx512f"))) static int burst_avx512(long rounds)
     return CHAINS_512 * 16;
 }
 
+__attribute__((target("avx512f,avx512bf16"))) static int burst_bf16(long rounds)
+{
+    __m512 acc[CHAINS_512], a = _mm512_set1_ps(0.5f);
+
+    __asm__ volatile("" : "+v"(a));
+#pragma GCC unroll 24
+    for (int i = 0; i < CHAINS_512; i++)
+        acc[i] = a;
+    for (long r = 0; r < rounds; r++) {
+#pragma GCC unroll 24
+        for (int i = 0; i < CHAINS_512; i++) {
+            acc[i] = _mm512_dpbf16_ps(acc[i], (__m512bh)a, (__m512bh)a);
+            __asm__ volatile("" : "+v"(acc[i]));
+        }
+    }
+    return CHAINS_512 * 32;
+}
+
 __attribute__((target("avx2,fma"))) static int burst_avx2(long rounds)
 {
     __m256 acc[CHAINS_256], a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
@@ -77,7 +95,7 @@ static int burst_plain(long rounds)
     return 8 * 4;
 }
 
-double fsr_bench_peak(FsrIsa isa, double seconds)
+double fsr_bench_peak(FsrIsa isa, FsrPrecision precision, double seconds)
 {
     const long rounds = 20000;
     double start, stop;
@@ -89,9 +107,12 @@ double fsr_bench_peak(FsrIsa isa, double seconds)
         isa = FSR_ISA_NB - 1;
     while (!fsr_nn_isa_available(isa))
         isa--;
-    burst = isa == FSR_ISA_AVX512 ? burst_avx512 : isa == FSR_ISA_AVX2 ? burst_avx2 : burst_plain;
+    burst = isa >= FSR_ISA_AVX512 ? burst_avx512 : isa == FSR_ISA_AVX2 ? burst_avx2 : burst_plain;
+    if (isa == FSR_ISA_AVX512BF16 && precision == FSR_PRECISION_BF16)
+        burst = burst_bf16;
 #else
     (void)isa;
+    (void)precision;
 #endif
     start = fsr_bench_now(0);
     do

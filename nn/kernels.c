@@ -14,9 +14,12 @@ static const struct {
     [FSR_ISA_AVX2]   = { "avx2",   { &fsr_conv_few_avx2, &fsr_conv_wide_avx2 } },
     [FSR_ISA_AVX512] = { "avx512", { &fsr_conv_few_avx512, &fsr_conv_few_avx2,
                                      &fsr_conv_wide_avx512 } },
+    [FSR_ISA_AVX512BF16] = { "avx512bf16", { &fsr_conv_few_bf16, &fsr_conv_few_bf16_half,
+                                             &fsr_conv_wide_bf16 } },
 #else
     [FSR_ISA_AVX2]   = { "avx2",   { NULL } },
     [FSR_ISA_AVX512] = { "avx512", { NULL } },
+    [FSR_ISA_AVX512BF16] = { "avx512bf16", { NULL } },
 #endif
 };
 
@@ -38,6 +41,8 @@ int fsr_nn_isa_available(FsrIsa isa)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx2") &&
                __builtin_cpu_supports("fma");
+    case FSR_ISA_AVX512BF16:
+        return fsr_nn_isa_available(FSR_ISA_AVX512) && __builtin_cpu_supports("avx512bf16");
 #endif
     default:
         return 0;

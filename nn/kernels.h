@@ -2,7 +2,8 @@
  * Convolution kernels: one row of output samples at a time.
  *
  * A row holds samples one after the other, each with its planes side by side
- * and `stride` floats to the next sample (fsr_nn_stride). A kernel gets the kh
+ * and `stride` 32-bit words to the next sample (fsr_nn_stride). Planes are floats,
+ * or bfloat16 (the upper half of a float), two in a word, even ones first. A kernel gets the kh
  * input rows of its window, each pointing at the sample under the window's left
  * edge for output sample 0, and never reads outside the width + kw - 1 samples.
  * Every output sample is computed in the same order of operations wherever it
@@ -12,12 +13,15 @@
 #define FASTSR_NN_KERNELS_H
 
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 typedef struct FsrConvShape {
-    int cin, cin_stride;
+    int cin, cin_stride;        /* planes, words between neighbouring samples */
     int cout, cout_stride;
     int kw, kh;
     int relu;
+    int in_bf16, out_bf16;      /* then weights are rounded to bfloat16 too; sums are float */
 } FsrConvShape;
 
 typedef struct FsrConvKernel {
@@ -40,11 +44,12 @@ typedef enum FsrIsa {
     FSR_ISA_BLAS,       /* im2col and OpenBLAS */
     FSR_ISA_AVX2,
     FSR_ISA_AVX512,
+    FSR_ISA_AVX512BF16, /* AVX-512 with products of bfloat16 pairs */
     FSR_ISA_NB,
 } FsrIsa;
 
 /* Best set that this machine has and that the environment variable FASTSR_CPU
- * (c, blas, avx2, avx512) allows. */
+ * (c, blas, avx2, avx512, avx512bf16) allows. */
 FsrIsa fsr_nn_isa(void);
 
 /* "c", "blas", ... */
@@ -56,17 +61,36 @@ int fsr_nn_isa_available(FsrIsa isa);
 /* The kernel of the set (or, where it has none that fits, of a plainer one). */
 const FsrConvKernel *fsr_nn_pick_conv(FsrIsa isa, const FsrConvShape *s);
 
-/* Floats between neighbouring samples of a value with this many planes: few planes
- * are packed, others start each sample on a vector. */
-static inline int fsr_nn_stride(int channels)
+/* Words between neighbouring samples of a value with this many planes: few planes
+ * are packed, others start each sample on a vector. bfloat16: more than 4 planes. */
+static inline int fsr_nn_stride(int channels, int bf16)
 {
     if (channels <= 4)
         return channels;
-    return channels <= 8 ? 8 : (channels + 15) / 16 * 16;
+    return (channels <= 8 ? 8 : (channels + 15) / 16 * 16) >> bf16;
+}
+
+/* float to bfloat16 and back, nearest even; not for NaN */
+static inline uint16_t fsr_to_bf16(float f)
+{
+    uint32_t u;
+
+    memcpy(&u, &f, sizeof(u));
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+static inline float fsr_from_bf16(uint16_t h)
+{
+    uint32_t u = (uint32_t)h << 16;
+    float    f;
+
+    memcpy(&f, &u, sizeof(f));
+    return f;
 }
 
 extern const FsrConvKernel fsr_conv_c, fsr_conv_blas;
 extern const FsrConvKernel fsr_conv_wide_avx2, fsr_conv_few_avx2;
 extern const FsrConvKernel fsr_conv_wide_avx512, fsr_conv_few_avx512;
+extern const FsrConvKernel fsr_conv_wide_bf16, fsr_conv_few_bf16, fsr_conv_few_bf16_half;
 
 #endif /* FASTSR_NN_KERNELS_H */

@@ -148,6 +148,7 @@ static int setup_conv(FsrPlan *p, int i, FsrIsa isa, size_t *scratch)
         .cin  = p->net->nodes[n->in[0]].channels, .cin_stride  = p->nodes[n->in[0]].stride,
         .cout = n->channels,                      .cout_stride = pn->stride,
         .kw   = n->kw, .kh = n->kh, .relu = n->relu,
+        .in_bf16 = p->nodes[n->in[0]].bf16, .out_bf16 = pn->bf16,
     };
     pn->kernel = fsr_nn_pick_conv(isa, &pn->shape);
     floats     = pn->kernel->packed_floats(&pn->shape);
@@ -205,7 +206,23 @@ static int alloc_workers(FsrPlan *p)
     return 0;
 }
 
-static int build(FsrPlan *p, FsrIsa isa, int tile_w, int tile_h)
+/* bfloat16 for what convolutions and additions hand to others of their kind. */
+static void choose_formats(FsrPlan *p, FsrPrecision precision)
+{
+    for (int i = 0; i < p->net->nb_nodes; i++) {
+        const FsrNode *n = &p->net->nodes[i];
+        int sums = n->op == FSR_OP_CONV || n->op == FSR_OP_ADD;
+
+        p->nodes[i].bf16 = precision == FSR_PRECISION_BF16 && sums && n->channels > 4 &&
+                           i != p->net->output;
+        for (int j = 0; !sums && j < n->nb_in; j++)
+            p->nodes[n->in[j]].bf16 = 0;            /* readers come after what they read */
+    }
+    for (int i = 0; i < p->net->nb_nodes; i++)
+        p->nodes[i].stride = fsr_nn_stride(p->net->nodes[i].channels, p->nodes[i].bf16);
+}
+
+static int build(FsrPlan *p, FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h)
 {
     FsrMargin *margins = malloc(p->net->nb_nodes * sizeof(*margins));
     int ret;
@@ -216,13 +233,12 @@ static int build(FsrPlan *p, FsrIsa isa, int tile_w, int tile_h)
         return -ENOMEM;
     }
     ret = fsr_graph_margins(p->net, margins);
-    for (int i = 0; ret >= 0 && i < p->net->nb_nodes; i++) {
+    for (int i = 0; ret >= 0 && i < p->net->nb_nodes; i++)
         p->nodes[i].margin = margins[i];
-        p->nodes[i].stride = fsr_nn_stride(p->net->nodes[i].channels);
-    }
     free(margins);
     if (ret < 0 || (ret = size_rings(p)) < 0)
         return ret;
+    choose_formats(p, precision);
     choose_tiles(p, tile_w, tile_h);
     size_histories(p);
     p->bytes = sizeof(*p) + p->net->nb_nodes * sizeof(*p->nodes);
@@ -232,7 +248,8 @@ static int build(FsrPlan *p, FsrIsa isa, int tile_w, int tile_h)
 }
 
 int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
-                     FsrIsa isa, int tile_w, int tile_h, char *err, size_t err_size)
+                     FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
+                     char *err, size_t err_size)
 {
     FsrPlan *p;
     int ret;
@@ -249,7 +266,7 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
     p->width      = width;
     p->height     = height;
     p->nb_workers = nb_workers;
-    if ((ret = build(p, isa, tile_w, tile_h)) < 0) {
+    if ((ret = build(p, precision, isa, tile_w, tile_h)) < 0) {
         fsr_nn_plan_free(&p);
         return fsr_nn_fail(err, err_size, ret, "cannot plan the network for %dx%d: %s", width,
                            height, strerror(-ret));
@@ -258,11 +275,21 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
     return 0;
 }
 
+int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
+                   FsrPrecision precision, char *err, size_t err_size)
+{
+    FsrIsa isa = fsr_nn_isa();
+
+    if (isa < FSR_ISA_AVX512BF16)
+        precision = FSR_PRECISION_F32;
+    return fsr_nn_plan_with(plan, net, width, height, nb_workers, precision, isa, 0, 0, err,
+                            err_size);
+}
+
 int fsr_nn_plan(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                 char *err, size_t err_size)
 {
-    return fsr_nn_plan_with(plan, net, width, height, nb_workers, fsr_nn_isa(), 0, 0, err,
-                            err_size);
+    return fsr_nn_plan_as(plan, net, width, height, nb_workers, FSR_PRECISION_F32, err, err_size);
 }
 
 void fsr_nn_plan_free(FsrPlan **plan)

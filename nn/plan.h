@@ -16,7 +16,8 @@
 
 typedef struct FsrPlanNode {
     FsrMargin            margin;
-    int                  stride;        /* floats from one sample to the next */
+    int                  bf16;          /* planes are bfloat16, two in a word; else float */
+    int                  stride;        /* words from one sample to the next */
     int                  ring_rows;
     size_t               pitch;         /* floats from one row of the ring to the next */
     size_t               offset;        /* of the ring in a worker's memory, floats */
@@ -51,7 +52,8 @@ struct FsrPlan {
  * tile_w, tile_h: 0 = choose. The height of strips may follow the number of workers,
  * since it never changes a sample; the width must not (OpenBLAS). */
 int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
-                     FsrIsa isa, int tile_w, int tile_h, char *err, size_t err_size);
+                     FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
+                     char *err, size_t err_size);
 
 /* The rows [first, last] of its input j that row r of node i is made from. */
 typedef struct FsrSpan {

@@ -4,10 +4,16 @@ LIB_SRC += nn/graph.c nn/load.c nn/plan.c nn/run.c nn/kernels.c \
 
 # One file per instruction set, each with its own flags; the rest of the library runs anywhere.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
-LIB_SRC += nn/kernels/conv_avx2.c nn/kernels/conv_avx512.c
+LIB_SRC += nn/kernels/conv_avx2.c nn/kernels/conv_avx512.c \
+           nn/kernels/conv_bf16.c nn/kernels/conv_bf16_half.c
 $(O)/obj/nn/kernels/conv_avx2.o: private FSR_CFLAGS += -mavx2 -mfma
 $(O)/obj/nn/kernels/conv_avx512.o: private FSR_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mfma
+$(O)/obj/nn/kernels/conv_bf16.o: private FSR_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512bf16
+$(O)/obj/nn/kernels/conv_bf16_half.o: private FSR_CFLAGS += -mavx2 -mavx512vl -mavx512bf16
 endif
+
+# additions and pixel shuffles are loops for the compiler to turn into vectors
+$(O)/obj/nn/run.o: private FSR_CFLAGS += -O3
 
 LIB_GEN += build/gen/onnx.pb-c.c
 build/gen/onnx.pb-c.c: nn/onnx.proto

@@ -114,13 +114,28 @@ static int row_width(const Job *t, int i)
 
 static void add_row(const Job *t, int i, int r, float *dst)
 {
-    const float *a = under(t, i, 0, r), *b = under(t, i, 1, r);
-    const int    n = row_width(t, i) * t->p->nodes[i].stride;
+    const FsrNode *n  = &t->p->net->nodes[i];
+    const float   *a  = under(t, i, 0, r), *b = under(t, i, 1, r);
+    const int a_bf16  = t->p->nodes[n->in[0]].bf16, b_bf16 = t->p->nodes[n->in[1]].bf16;
+    const int bf16    = t->p->nodes[i].bf16;
+    const int planes  = (row_width(t, i) * t->p->nodes[i].stride) << bf16;
 
-    for (int k = 0; k < n; k++)
-        dst[k] = a[k] + b[k];
-    for (int k = 0; t->p->net->nodes[i].relu && k < n; k++)
-        dst[k] = dst[k] < 0 ? 0 : dst[k];
+    if (!a_bf16 && !b_bf16 && !bf16) {
+        for (int k = 0; k < planes; k++)
+            dst[k] = a[k] + b[k];
+        for (int k = 0; n->relu && k < planes; k++)
+            dst[k] = dst[k] < 0 ? 0 : dst[k];
+        return;
+    }
+    for (int k = 0; k < planes; k++) {
+        float sum = (a_bf16 ? fsr_from_bf16(((const uint16_t *)a)[k]) : a[k]) +
+                    (b_bf16 ? fsr_from_bf16(((const uint16_t *)b)[k]) : b[k]);
+        sum = n->relu && sum < 0 ? 0 : sum;
+        if (bf16)
+            ((uint16_t *)dst)[k] = fsr_to_bf16(sum);
+        else
+            dst[k] = sum;
+    }
 }
 
 static void relu_row(const Job *t, int i, int r, float *dst)

@@ -1,52 +1,12 @@
 /* Convolution with AVX2 and FMA: 8 floats, 16 registers. Compiled with -mavx2 -mfma;
  * entered only where the processor has it. */
-#include <immintrin.h>
-#include <string.h>
+#include "nn/kernels/vec256.h"
 
 #define ISA(name) name##_avx2
 #define ISA_NAME  "avx2"
-#define VW        8
 #define WIDE_P    12
-
-typedef __m256 vec;
-#define v_load(p)      _mm256_loadu_ps(p)
-#define v_store(p, v)  _mm256_storeu_ps(p, v)
-#define v_set1(p)      _mm256_broadcast_ss(p)
+#define IN_BF16   0
+#define CAN_STORE_BF16 0
 #define v_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
-#define v_add(a, b)    _mm256_add_ps(a, b)
-#define v_max(a, b)    _mm256_max_ps(a, b)
-#define v_zero()       _mm256_setzero_ps()
-
-static inline void v_store_n(float *p, vec v, int n)
-{
-    float lanes[8];
-
-    _mm256_storeu_ps(lanes, v);
-    memcpy(p, lanes, n * sizeof(*p));
-}
-
-/* Sums of neighbouring lanes of two vectors, three rounds: lane i holds the sum of vector i. */
-static inline __attribute__((always_inline)) vec v_sums(const vec *a)
-{
-    vec b0 = _mm256_hadd_ps(a[0], a[1]), b1 = _mm256_hadd_ps(a[2], a[3]);
-    vec b2 = _mm256_hadd_ps(a[4], a[5]), b3 = _mm256_hadd_ps(a[6], a[7]);
-    vec c0 = _mm256_hadd_ps(b0, b1), c1 = _mm256_hadd_ps(b2, b3);
-
-    return _mm256_add_ps(_mm256_permute2f128_ps(c0, c1, 0x20), _mm256_permute2f128_ps(c0, c1, 0x31));
-}
-
-static inline __attribute__((always_inline)) void v_store4(float *p, const vec *v)
-{
-    vec a = _mm256_unpacklo_ps(v[0], v[1]), b = _mm256_unpackhi_ps(v[0], v[1]);
-    vec c = _mm256_unpacklo_ps(v[2], v[3]), d = _mm256_unpackhi_ps(v[2], v[3]);
-    /* halves h of s0 .. s3: samples 4 h, 4 h + 1, 4 h + 2, 4 h + 3 */
-    vec s0 = _mm256_shuffle_ps(a, c, 0x44), s1 = _mm256_shuffle_ps(a, c, 0xee);
-    vec s2 = _mm256_shuffle_ps(b, d, 0x44), s3 = _mm256_shuffle_ps(b, d, 0xee);
-
-    _mm256_storeu_ps(p,      _mm256_permute2f128_ps(s0, s1, 0x20));
-    _mm256_storeu_ps(p + 8,  _mm256_permute2f128_ps(s2, s3, 0x20));
-    _mm256_storeu_ps(p + 16, _mm256_permute2f128_ps(s0, s1, 0x31));
-    _mm256_storeu_ps(p + 24, _mm256_permute2f128_ps(s2, s3, 0x31));
-}
 
 #include "nn/kernels/conv_simd.h"

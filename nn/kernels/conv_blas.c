@@ -31,8 +31,7 @@ static Block block(const FsrConvShape *s)
 
 static int fits(const FsrConvShape *s)
 {
-    (void)s;
-    return 1;
+    return !s->in_bf16 && !s->out_bf16;
 }
 
 static size_t packed_floats(const FsrConvShape *s)

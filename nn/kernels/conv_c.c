@@ -1,8 +1,6 @@
 /* Convolution in plain C: what the other kernels are checked against. */
 #include "nn/kernels.h"
 
-#include <string.h>
-
 static int fits(const FsrConvShape *s)
 {
     (void)s;
@@ -14,6 +12,13 @@ static size_t packed_floats(const FsrConvShape *s)
     return (size_t)s->cout * (s->cin * s->kw * s->kh + 1);
 }
 
+/* Plane i of sample x. */
+static float load(const float *row, int x, int i, int stride, int bf16)
+{
+    const float *sample = row + (size_t)x * stride;
+    return bf16 ? fsr_from_bf16(((const uint16_t *)sample)[i]) : sample[i];
+}
+
 /* [cout] biases, then weights as [cout][kh][kw][cin], the order in which a row is read */
 static void pack(const FsrConvShape *s, const float *weights, const float *bias, float *dst)
 {
@@ -22,8 +27,10 @@ static void pack(const FsrConvShape *s, const float *weights, const float *bias,
     for (int o = 0; o < s->cout; o++)
         for (int y = 0; y < s->kh; y++)
             for (int x = 0; x < s->kw; x++)
-                for (int i = 0; i < s->cin; i++)
-                    *dst++ = weights[((o * s->cin + i) * s->kh + y) * s->kw + x];
+                for (int i = 0; i < s->cin; i++) {
+                    float w = weights[((o * s->cin + i) * s->kh + y) * s->kw + x];
+                    *dst++ = s->in_bf16 ? fsr_from_bf16(fsr_to_bf16(w)) : w;
+                }
 }
 
 static void row(const FsrConvShape *s, const float *packed, const float *const *rows,
@@ -38,8 +45,12 @@ static void row(const FsrConvShape *s, const float *packed, const float *const *
             for (int ky = 0; ky < s->kh; ky++)
                 for (int kx = 0; kx < s->kw; kx++)
                     for (int i = 0; i < s->cin; i++)
-                        sum += rows[ky][(x + kx) * s->cin_stride + i] * *w++;
-            dst[o] = s->relu && sum < 0 ? 0 : sum;
+                        sum += load(rows[ky], x + kx, i, s->cin_stride, s->in_bf16) * *w++;
+            sum = s->relu && sum < 0 ? 0 : sum;
+            if (s->out_bf16)
+                ((uint16_t *)dst)[o] = fsr_to_bf16(sum);
+            else
+                dst[o] = sum;
         }
     }
 }

@@ -8,7 +8,10 @@
  *   v_add, v_max, v_zero
  *   v_sums(acc)           vector of the sums over each of VW vectors
  *   v_store4(p, v)        four vectors interleaved: first lanes first
+ *   v_store_bf16          first n lanes as bfloat16, where CAN_STORE_BF16 is 1
  *   WIDE_P                output samples in registers at once, with one vector of planes each
+ *   IN_BF16               1: input planes and weights are pairs of bfloat16, v_fma adds both
+ *                         products of each pair
  *
  * Two schemes:
  * - wide: a register holds VW output planes of one sample; each input value is broadcast
@@ -18,8 +21,6 @@
  */
 #include "nn/kernels.h"
 
-#include <string.h>
-
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
 
@@ -28,17 +29,41 @@ static inline int vectors(int planes)
     return (planes + VW - 1) / VW;
 }
 
+/* Words of input planes in a sample. */
+static inline int words(const FsrConvShape *s)
+{
+    return IN_BF16 ? (s->cin + 1) / 2 : s->cin;
+}
+
+/* The weight of word i of the input: one plane's, or those of planes 2 i and 2 i + 1. */
+static float weight(const FsrConvShape *s, const float *weights, int o, int i, int y, int x)
+{
+    const size_t plane = (size_t)s->kh * s->kw;
+    const float *w     = weights + (size_t)o * s->cin * plane + y * s->kw + x;
+    uint16_t     pair[2] = { 0, 0 };
+    float        word;
+
+    if (o >= s->cout || i >= words(s))
+        return 0;
+    if (!IN_BF16)
+        return w[i * plane];
+    for (int k = 0; k < 2 && 2 * i + k < s->cin; k++)
+        pair[k] = fsr_to_bf16(w[(2 * i + k) * plane]);
+    memcpy(&word, pair, sizeof(word));
+    return word;
+}
+
+#if WIDE_P
 /* ---- wide ------------------------------------------------------------------------- */
 
 static int wide_fits(const FsrConvShape *s)
 {
-    (void)s;
-    return 1;
+    return s->in_bf16 == IN_BF16 && (CAN_STORE_BF16 || !s->out_bf16);
 }
 
 static size_t wide_packed(const FsrConvShape *s)
 {
-    return (size_t)vectors(s->cout) * VW * (s->cin * s->kw * s->kh + 1);
+    return (size_t)vectors(s->cout) * VW * (words(s) * s->kw * s->kh + 1);
 }
 
 /* [planes] biases, then for each group of 2 (at last 1) vectors of planes [kh][kw][cin][planes] */
@@ -54,10 +79,9 @@ static void wide_pack(const FsrConvShape *s, const float *weights, const float *
 
         for (int y = 0; y < s->kh; y++)
             for (int x = 0; x < s->kw; x++)
-                for (int i = 0; i < s->cin; i++)
+                for (int i = 0; i < words(s); i++)
                     for (int k = 0; k < n; k++)
-                        *dst++ = o + k >= s->cout ? 0 :
-                            weights[(((o + k) * s->cin + i) * s->kh + y) * s->kw + x];
+                        *dst++ = weight(s, weights, o + k, i, y, x);
         o += n;
     }
 }
@@ -67,7 +91,7 @@ typedef struct Wide {
     const float        *bias, *w;       /* of the group of planes */
     const float *const *rows;
     float              *dst;            /* sample 0, first plane of the group */
-    int                 lanes;          /* floats to store of the group's last vector */
+    int                 lanes;          /* planes to store of the group's last vector */
 } Wide;
 
 /* P samples from x on, V vectors of planes; stride between samples is a constant where
@@ -76,8 +100,8 @@ INLINE void wide_block(const Wide *t, int x, const int P, const int V, const int
 {
     const FsrConvShape *s = t->s;
     /* where samples lie side by side, the columns of the kernel are one run */
-    const int    runs = s->cin == stride ? 1 : s->kw;
-    const int    len  = s->cin == stride ? s->kw * s->cin : s->cin;
+    const int    runs = words(s) == stride ? 1 : s->kw;
+    const int    len  = words(s) == stride ? s->kw * stride : words(s);
     const float *w    = t->w;
     vec acc[WIDE_P][2];
 
@@ -108,7 +132,9 @@ INLINE void wide_block(const Wide *t, int x, const int P, const int V, const int
 
         UNROLL for (int v = 0; v < V; v++) {
             vec a = s->relu ? v_max(acc[p][v], v_zero()) : acc[p][v];
-            if (v < V - 1 || t->lanes == VW)
+            if (CAN_STORE_BF16 && s->out_bf16)
+                v_store_bf16(d + v * VW / 2, a, v < V - 1 ? VW : t->lanes);
+            else if (v < V - 1 || t->lanes == VW)
                 v_store(d + v * VW, a);
             else
                 v_store_n(d + v * VW, a, t->lanes);
@@ -143,7 +169,7 @@ INLINE void wide_blocks(const Wide *t, int width, const int V, const int stride)
             wide_blocks(t, width, 1, stride_);                          \
     }
 WIDE_FUNCTION(1)
-WIDE_FUNCTION(4)
+WIDE_FUNCTION(4)    /* 8 planes of bfloat16 */
 WIDE_FUNCTION(8)
 WIDE_FUNCTION(16)
 WIDE_FUNCTION(32)
@@ -161,7 +187,8 @@ static void wide_row(const FsrConvShape *s, const float *packed, const float *co
                      float *dst, int width, float *scratch)
 {
     const int nv   = vectors(s->cout);
-    const int taps = s->cin * s->kw * s->kh;
+    const int taps = words(s) * s->kw * s->kh;
+    const int half = s->out_bf16;               /* planes are half a word */
     void (*run)(const Wide *, int, int) = wide_any;
     Wide t = { .s = s, .bias = packed, .w = packed + nv * VW, .rows = rows, .dst = dst };
 
@@ -176,12 +203,12 @@ static void wide_row(const FsrConvShape *s, const float *packed, const float *co
     }
     for (int v = 0; v < nv;) {
         const int two  = nv - v >= 2, n = 1 + two;
-        const int room = s->cout_stride - (v + two) * VW;
+        const int room = (s->cout_stride << half) - (v + two) * VW;
 
         t.lanes = room < VW ? room : VW;
         run(&t, width, two);
         t.bias += n * VW;
-        t.dst  += n * VW;
+        t.dst  += n * VW >> half;
         t.w    += (size_t)n * VW * taps;
         v      += n;
     }
@@ -191,11 +218,13 @@ const FsrConvKernel ISA(fsr_conv_wide) = {
     ISA_NAME " wide", wide_fits, wide_packed, wide_pack, NULL, wide_row
 };
 
+#endif /* WIDE_P */
+
 /* ---- few -------------------------------------------------------------------------- */
 
 static int few_fits(const FsrConvShape *s)
 {
-    return s->cout <= 4 && s->cin_stride % VW == 0;
+    return s->cout <= 4 && s->cin_stride % VW == 0 && s->in_bf16 == IN_BF16 && !s->out_bf16;
 }
 
 static size_t few_packed(const FsrConvShape *s)
@@ -214,8 +243,7 @@ static void few_pack(const FsrConvShape *s, const float *weights, const float *b
             for (int i = 0; i < s->cin_stride; i += VW)
                 for (int x = 0; x < s->kw; x++)
                     for (int k = i; k < i + VW; k++)
-                        *dst++ = k >= s->cin ? 0 :
-                            weights[((o * s->cin + k) * s->kh + y) * s->kw + x];
+                        *dst++ = weight(s, weights, o, k, y, x);
 }
 
 /* P output samples, K columns of the kernel: P + K - 1 loads for P * K products */

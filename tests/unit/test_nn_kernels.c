@@ -96,7 +96,7 @@ static void check_row(const FsrConvKernel *k, const FsrConvShape *s, const float
 
 static void check_shape(int isa, int cin, int cout, int kw, int kh, int step)
 {
-    FsrConvShape s = { cin, fsr_nn_stride(cin), cout, fsr_nn_stride(cout), kw, kh, 0 };
+    FsrConvShape s = { cin, fsr_nn_stride(cin, 0), cout, fsr_nn_stride(cout, 0), kw, kh, 0, 0, 0 };
     const size_t n = (size_t)cin * cout * kw * kh;
     float *w = malloc(n * sizeof(*w)), *b = malloc(cout * sizeof(*b));
 
@@ -150,8 +150,8 @@ static void same_bits_anywhere(void **state)
     (void)state;
     for (int isa = FSR_ISA_AVX2; isa < FSR_ISA_NB; isa++)
         for (int i = 0; i < 5 && fsr_nn_isa_available(isa); i++) {
-            FsrConvShape s = { planes[i][0], fsr_nn_stride(planes[i][0]), planes[i][1],
-                               fsr_nn_stride(planes[i][1]), 3, 3, 1 };
+            FsrConvShape s = { planes[i][0], fsr_nn_stride(planes[i][0], 0), planes[i][1],
+                               fsr_nn_stride(planes[i][1], 0), 3, 3, 1, 0, 0 };
             const FsrConvKernel *k = fsr_nn_pick_conv(isa, &s);
             float  w[9 * 32], b[32], *rows[3], *pk, *whole, *part;
             const float *at[3];

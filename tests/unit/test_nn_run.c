@@ -289,7 +289,8 @@ static FsrPlan *make_plan(const FsrNet *net, const Pic *in, int workers, FsrIsa 
     FsrPlan *plan;
     char     err[256];
 
-    if (fsr_nn_plan_with(&plan, net, in->w, in->h, workers, isa, tw, th, err, sizeof(err)) < 0)
+    if (fsr_nn_plan_with(&plan, net, in->w, in->h, workers, FSR_PRECISION_F32, isa, tw, th,
+                         err, sizeof(err)) < 0)
         fail_msg("%s", err);
     return plan;
 }
