@@ -8,5 +8,6 @@
 #define IN_BF16   0
 #define CAN_STORE_BF16 1
 #define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define v_fma_set1(p, b, c) v_fma(v_set1(p), b, c)
 
 #include "nn/kernels/conv_simd.h"

@@ -5,10 +5,11 @@
  *   ISA(name)             name with the set's suffix
  *   vec, VW               a vector of floats and their number
  *   v_load, v_store, v_store_n (first n lanes), v_set1 (from memory), v_fma (a * b + c),
+ *   v_fma_set1            v_fma with v_set1 inside, one instruction where there is one
  *   v_add, v_max, v_zero
  *   v_sums(acc)           vector of the sums over each of VW vectors
  *   v_store4(p, v)        four vectors interleaved: first lanes first
- *   v_store_bf16          first n lanes as bfloat16, where CAN_STORE_BF16 is 1
+ *   v_store_bf16          first n lanes (8 or VW) as bfloat16, where CAN_STORE_BF16 is 1
  *   WIDE_P                output samples in registers at once, with one vector of planes each
  *   IN_BF16               1: input planes and weights are pairs of bfloat16, v_fma adds both
  *                         products of each pair
@@ -120,7 +121,9 @@ INLINE void wide_block(const Wide *t, int x, const int P, const int V, const int
                 __asm__("" : "+r"(in));
                 UNROLL for (int v = 0; v < V; v++)
                     wv[v] = v_load(w + v * VW);
-                UNROLL for (int p = 0; p < P; p++) {
+                UNROLL for (int p = 0; V == 1 && p < P; p++)
+                    acc[p][0] = v_fma_set1(in + p * stride, wv[0], acc[p][0]);
+                UNROLL for (int p = 0; V > 1 && p < P; p++) {
                     vec b = v_set1(in + p * stride);
                     UNROLL for (int v = 0; v < V; v++)
                         acc[p][v] = v_fma(b, wv[v], acc[p][v]);

@@ -50,13 +50,27 @@ static inline __attribute__((always_inline)) void v_store4(float *p, const vec *
     _mm512_storeu_ps(p + 48, _mm512_shuffle_f32x4(g, h, 0xdd));
 }
 
-/* First n lanes as bfloat16, nearest even, written out for machines without the instruction. */
-static inline __attribute__((always_inline)) void v_store_bf16(float *p, vec v, int n)
+/* 16 floats to bfloat16, nearest even: one instruction, or written out without it. */
+static inline __attribute__((always_inline)) __m256i to_bf16(vec v)
 {
+#ifdef __AVX512BF16__
+    return (__m256i)_mm512_cvtneps_pbh(v);
+#else
     __m512i u     = _mm512_castps_si512(v);
     __m512i odd   = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
     __m512i round = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
 
-    _mm512_mask_cvtepi32_storeu_epi16(p, (__mmask16)((1u << n) - 1),
-                                      _mm512_srli_epi32(_mm512_add_epi32(u, round), 16));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_add_epi32(u, round), 16));
+#endif
+}
+
+/* First n lanes, 8 or 16. */
+static inline __attribute__((always_inline)) void v_store_bf16(float *p, vec v, int n)
+{
+    __m256i h = to_bf16(v);
+
+    if (n == 16)
+        _mm256_storeu_si256((__m256i *)p, h);
+    else
+        _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(h));
 }

@@ -61,15 +61,25 @@ static void make_rows(const FsrConvShape *s, int width, float **rows)
         rows[y] = calloc((width + s->kw - 1) * s->cin_stride, sizeof(float));
         for (int x = 0; x < width + s->kw - 1; x++)
             for (int i = 0; i < s->cin; i++)
-                rows[y][x * s->cin_stride + i] = rndf();
+                if (s->in_bf16)
+                    ((uint16_t *)(rows[y] + x * s->cin_stride))[i] = fsr_to_bf16(rndf());
+                else
+                    rows[y][x * s->cin_stride + i] = rndf();
     }
+}
+
+static float result(const FsrConvShape *s, const float *row, int x, int o)
+{
+    row += x * s->cout_stride;
+    return s->out_bf16 ? fsr_from_bf16(((const uint16_t *)row)[o]) : row[o];
 }
 
 static void check_row(const FsrConvKernel *k, const FsrConvShape *s, const float *wc,
                       const float *wk, int width)
 {
     const size_t len = (size_t)width * s->cout_stride;
-    const double tol = 1e-6 * sqrt(s->cin * s->kw * s->kh) + 1e-6;
+    /* two float sums in different order; rounded to 8 bits they may end up one step apart */
+    const double tol = (s->out_bf16 ? 1.0 / 128 : 0) + 1e-6 * sqrt(s->cin * s->kw * s->kh) + 1e-6;
     float *rows[MAX_KH], *want = marked(len), *have = marked(len + 2 * GUARD);
     int    shift = width % 7;                                   /* any alignment of the result */
 
@@ -78,10 +88,11 @@ static void check_row(const FsrConvKernel *k, const FsrConvShape *s, const float
     run(k, s, wk, (const float *const *)rows, have + GUARD - shift, width);
     for (int x = 0; x < width; x++)
         for (int o = 0; o < s->cout; o++) {
-            float a = want[x * s->cout_stride + o], b = have[GUARD - shift + x * s->cout_stride + o];
-            if (!(fabsf(a - b) <= tol * (1 + fabsf(a))))
-                fail_msg("%s %d->%d %dx%d relu %d width %d: sample %d plane %d is %g, not %g",
-                         k->name, s->cin, s->cout, s->kw, s->kh, s->relu, width, x, o, b, a);
+            float a = result(s, want, x, o), b = result(s, have + GUARD - shift, x, o);
+            if (!(fabsf(a - b) <= tol * fmaxf(s->out_bf16 ? 0.01f : 1, fabsf(a))))
+                fail_msg("%s %d->%d %dx%d relu %d out %d width %d: sample %d plane %d is %g, "
+                         "not %g", k->name, s->cin, s->cout, s->kw, s->kh, s->relu, s->out_bf16,
+                         width, x, o, b, a);
         }
     for (int i = 0; i < GUARD - shift; i++)
         assert_memory_equal(&have[i], &MARK, 4);
@@ -94,9 +105,11 @@ static void check_row(const FsrConvKernel *k, const FsrConvShape *s, const float
     free(have);
 }
 
-static void check_shape(int isa, int cin, int cout, int kw, int kh, int step)
+static void check_formats(int isa, int cin, int cout, int kw, int kh, int step, int in_bf16,
+                          int out_bf16)
 {
-    FsrConvShape s = { cin, fsr_nn_stride(cin, 0), cout, fsr_nn_stride(cout, 0), kw, kh, 0, 0, 0 };
+    FsrConvShape s = { cin, fsr_nn_stride(cin, in_bf16), cout, fsr_nn_stride(cout, out_bf16), kw,
+                       kh, 0, in_bf16, out_bf16 };
     const size_t n = (size_t)cin * cout * kw * kh;
     float *w = malloc(n * sizeof(*w)), *b = malloc(cout * sizeof(*b));
 
@@ -115,6 +128,14 @@ static void check_shape(int isa, int cin, int cout, int kw, int kh, int step)
     }
     free(w);
     free(b);
+}
+
+/* bfloat16 is only used for more than 4 planes. */
+static void check_shape(int isa, int cin, int cout, int kw, int kh, int step)
+{
+    for (int in_bf16 = 0; in_bf16 <= (cin > 4); in_bf16++)
+        for (int out_bf16 = 0; out_bf16 <= (cout > 4); out_bf16++)
+            check_formats(isa, cin, cout, kw, kh, step, in_bf16, out_bf16);
 }
 
 static void shapes_of_networks(void **state)
