@@ -12,6 +12,7 @@
 
 #define MAX_WAITING 16          /* a decoder's reorder depth, H.265 A.4.2 */
 #define NUMBER_WINDOW 32        /* numbers further back than this will not come any more */
+#define NUMBER_JUMP 64          /* numbers further apart than this have nothing to do with each other */
 
 /* Workers and rows --------------------------------------------------------- */
 
@@ -102,7 +103,7 @@ static void settle(FsrEngine *e, uint32_t number)
 
 static void advance(FsrEngine *e)
 {
-    while ((e->settled_after & 1) || e->last_number > e->settled + NUMBER_WINDOW) {
+    while ((e->settled_after & 1) || (e->last_number > e->settled && e->last_number - e->settled > NUMBER_WINDOW)) {
         e->settled++;
         e->settled_after >>= 1;
         settle(e, e->settled);
@@ -116,8 +117,8 @@ static void note_done(FsrEngine *e, const FsrNode *n)
     advance(e);
 }
 
-/* Remove nodes that nobody needs: shown, no state kept, and their number settled, so that
- * what they hold about the decoder's picture buffer has been used. */
+/* Remove nodes that nobody needs: shown, no state kept, not to be repeated any more, and their
+ * number settled, so that what they hold about the decoder's picture buffer has been used. */
 static void prune(FsrEngine *e)
 {
     FsrNode **p = &e->head, *last = NULL;
@@ -125,7 +126,11 @@ static void prune(FsrEngine *e)
     while (*p) {
         FsrNode *n = *p;
 
-        if (n->emitted && !n->kept && n->next && (!n->number || n->epoch != e->epoch || n->number <= e->settled)) {
+        const int over = n->emitted && !n->kept && n->next && !n->next->duplicate;
+
+        if (over)
+            drop_state(n);      /* its number may not be settled yet */
+        if (over && (!n->number || n->epoch != e->epoch || n->number <= e->settled)) {
             *p = n->next;
             free_node(e, n);
         } else {
@@ -247,9 +252,9 @@ static int schedule(FsrEngine *e)
         int waiting = 0, ret;
 
         for (FsrNode *n = e->head; n; n = n->next) {
+            waiting += oldest || !n->done;      /* finished ones behind it are held back as well */
             if (n->done)
                 continue;
-            waiting++;
             if (!oldest)
                 oldest = n;
             if (is_ready(e, n) && (!best || (n->epoch == best->epoch && n->number < best->number)))
@@ -321,20 +326,28 @@ static int fits(const FsrEngine *e, FsrRecord *h)
            h->bit_depth >= 8;
 }
 
-/* Another decoder (joined files): its numbers start again. */
+/* The picture before it shows the same decoded picture (repeated pictures follow each other). */
+static int is_repeated(const FsrEngine *e, const FsrNode *n)
+{
+    return e->tail && e->tail->has_motion && e->tail->motion.hdr.number == n->motion.hdr.number &&
+           find(e, e->epoch, n->motion.hdr.number);
+}
+
+/* Another decoder (joined files): its numbers start again, or are far away, or came already. */
 static int is_new_decoder(const FsrEngine *e, const FsrNode *n)
 {
     const FsrRecord *h = &n->motion.hdr;
+    const int64_t    ahead = (int64_t)h->number - e->last_number;
 
-    if (!e->last_number || h->number + 64 < e->last_number)
+    if (!e->last_number || ahead < -NUMBER_JUMP || ahead > NUMBER_JUMP || find(e, e->epoch, h->number))
         return 1;
-    if (!(h->flags & FSR_PIC_FIRST) || h->number > e->last_number)
+    if (!(h->flags & FSR_PIC_FIRST) || ahead > 0)
         return 0;
     for (const FsrNode *m = e->head; m; m = m->next)    /* its own leading pictures come before it */
         for (int i = 0; !m->done && m->epoch == e->epoch && i < m->motion.hdr.nb_refs; i++)
             if (m->motion.refs[i].number == h->number)
                 return 0;
-    return !find(e, e->epoch, h->number);
+    return 1;
 }
 
 static int take_record(FsrEngine *e, FsrNode *n, const FsrPicture *pic)
@@ -355,14 +368,14 @@ static int take_record(FsrEngine *e, FsrNode *n, const FsrPicture *pic)
     n->stats.number     = n->motion.hdr.number;
     n->stats.type       = n->motion.hdr.type;
     n->has_motion       = 1;
-    if (is_new_decoder(e, n))
-        new_epoch(e, n->motion.hdr.number);
-    n->epoch = e->epoch;
-    if (find(e, n->epoch, n->motion.hdr.number)) {
+    if (is_repeated(e, n)) {
         ret = make_duplicate(n);
         if (ret < 0)
             return ret;
     } else {
+        if (is_new_decoder(e, n))
+            new_epoch(e, n->motion.hdr.number);
+        n->epoch  = e->epoch;
         n->number = n->motion.hdr.number;
         n->kept   = !!(n->motion.hdr.flags & FSR_PIC_REFERENCE);
         if (n->number > e->last_number)
@@ -384,6 +397,7 @@ static int push(FsrEngine *e, const FsrPicture *pic)
     n->pic.record = NULL;
     n->pic_held   = 1;
     n->display    = e->pushed++;
+    n->epoch      = e->epoch;
     n->stats.type = '?';
     n->lr         = fsr_plane_get(&e->lr_pool);
     ret = n->lr ? take_record(e, n, pic) : -ENOMEM;
@@ -450,15 +464,17 @@ static int check_config(const FsrEngineConfig *c, char *err, size_t err_size)
 {
     const FsrFormat *f = &c->format;
 
+    if (c->scale < 2 || c->scale > 4 || f->bit_depth < 8 || f->bit_depth > 14 || (f->planes != 1 && f->planes != 3) ||
+        f->sample_bytes != (f->bit_depth > 8 || f->shift ? 2 : 1) || f->shift < 0 || f->shift + f->bit_depth > 16 ||
+        (f->log2_chroma_w | f->log2_chroma_h) & ~1 || (unsigned)c->fill > FSR_FILL_DETAIL ||
+        c->interval < 1 || !(c->threshold >= 0 && c->threshold <= 255) || c->nb_workers < 1 || !c->alloc || !c->release || !c->discard) {
+        snprintf(err, err_size, "invalid engine configuration");
+        return -EINVAL;
+    }
     if (f->width < 1 || f->height < 1 || f->width > FSR_MAX_SIZE || f->height > FSR_MAX_SIZE ||
         f->width * c->scale > 65535 || f->height * c->scale > 65535) {
         snprintf(err, err_size, "picture size %dx%d is out of range (at most %d in each direction)",
                  f->width, f->height, FSR_MAX_SIZE);
-        return -EINVAL;
-    }
-    if (c->scale < 2 || c->scale > 4 || f->bit_depth < 8 || f->bit_depth > 14 || (f->planes != 1 && f->planes != 3) ||
-        c->interval < 1 || !(c->threshold >= 0 && c->threshold <= 255) || c->nb_workers < 1 || !c->alloc || !c->release || !c->discard) {
-        snprintf(err, err_size, "invalid engine configuration");
         return -EINVAL;
     }
     return 0;
@@ -468,11 +484,14 @@ static int plan_network(FsrEngine *e, char *err, size_t err_size)
 {
     const FsrFormat *f = &e->cfg.format;
     FsrNetInfo info;
+    const char *output;
 
     if (!e->cfg.net)
         return 0;
     fsr_nn_info(e->cfg.net, &info);
+    output        = fsr_nn_meta(e->cfg.net, "output");
     e->plan_is_hr = info.scale == 1;
+    e->plan_adds  = output && !strcmp(output, "detail");
     if (info.in_planes != 1 || info.out_planes != 1 || (!e->plan_is_hr && info.scale != e->cfg.scale)) {
         snprintf(err, err_size, "the network takes %d planes and gives %d at %d times the size; one luma plane in, "
                  "one out at 1 or %d times the size is needed", info.in_planes, info.out_planes, info.scale, e->cfg.scale);
@@ -495,7 +514,10 @@ static int set_up(FsrEngine *e, char *err, size_t err_size)
     e->out_format.width  *= e->cfg.scale;
     e->out_format.height *= e->cfg.scale;
     fsr_upscaler_init(&e->anchor, e->cfg.scale, 1, 0);
-    fsr_upscaler_init_sharp(&e->base, e->cfg.scale);
+    if (e->cfg.fill == FSR_FILL_DETAIL)
+        fsr_upscaler_init_sharp(&e->base, e->cfg.scale);
+    else
+        e->base = e->anchor;
     fsr_upscaler_init(&e->up_chroma_x, e->cfg.scale, 1 << f->log2_chroma_w, f->chroma_cosited_x);
     fsr_upscaler_init(&e->up_chroma_y, e->cfg.scale, 1 << f->log2_chroma_h, f->chroma_cosited_y);
     fsr_plane_pool_init(&e->lr_pool, f->width, f->height);
@@ -505,7 +527,7 @@ static int set_up(FsrEngine *e, char *err, size_t err_size)
     for (size_t i = 0; i < sizeof(e->key_display) / sizeof(*e->key_display); i++)
         e->key_display[i] = -1;
     ret = alloc_scratch(e);
-    if (ret >= 0 && e->cfg.fill == FSR_FILL_FAST && !(e->aux = fsr_plane_get(&e->lr_pool)))
+    if (ret >= 0 && !(e->pred = fsr_plane_get(&e->lr_pool)))
         ret = -ENOMEM;
     if (ret < 0) {
         snprintf(err, err_size, "out of memory");
@@ -548,7 +570,7 @@ void fsr_engine_free(FsrEngine **pe)
         e->head = n->next;
         free_node(e, n);
     }
-    fsr_plane_unref(&e->aux);
+    fsr_plane_unref(&e->pred);
     fsr_plane_pool_free(&e->lr_pool);
     fsr_plane_pool_free(&e->hr_pool);
     fsr_nn_plan_free(&e->plan);

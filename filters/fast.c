@@ -33,40 +33,38 @@ static int is_carried(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, F
     return cells && sum < e->cfg.threshold * 64 * cells;
 }
 
-/* LR residual of carried blocks into e->aux, 0 elsewhere; cells.weight tells the carried ones. */
-static void residual_stripe(void *arg, int stripe, int worker)
+/* Which blocks are carried (cells.weight); the others have no residual, so that none leaks from them. */
+static void choose_stripe(void *arg, int stripe, int worker)
 {
-    FsrEngine  *e = arg;
-    FsrNode    *n = e->node;
-    FsrScratch *s = &e->scratch[worker];
-    FsrPlane   *res = e->aux;
-    const int   row0 = stripe * FSR_STRIPE / 4;
-    const int   rows = e->cells.h - row0 < FSR_STRIPE / 4 ? e->cells.h - row0 : FSR_STRIPE / 4;
+    FsrEngine *e = arg;
+    FsrNode   *n = e->node;
+    const int  row0 = stripe * FSR_STRIPE / 4;
+    const int  rows = e->cells.h - row0 < FSR_STRIPE / 4 ? e->cells.h - row0 : FSR_STRIPE / 4;
     int y0, y1;
 
-    fsr_stripe_rows(e, n, stripe, &y0, &y1);
-    for (int y = y0; y < y1; y++)
-        memset(res->data + y * res->stride, 0, res->w * sizeof(*res->data));
     memset(e->cells.weight + row0 * e->cells.w, 0, rows * e->cells.w * sizeof(*e->cells.weight));
-
     for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
         const FsrBlock *b = &n->motion.blocks[n->order[i]];
         FsrRect r;
 
-        if (!is_carried(e, n, b, &r))
-            continue;
-        fsr_predict(e, n, b, s, s->block[2], 64, r.x, r.y, r.w, r.h, 1, 0);
-        for (int y = 0; y < r.h; y++)
-            for (int x = 0; x < r.w; x++)
-                res->data[(r.y + y) * res->stride + r.x + x] =
-                    n->lr->data[(r.y + y) * n->lr->stride + r.x + x] - s->block[2][y * 64 + x];
-        for (int y = b->y; y < b->y + b->h; y++)
-            for (int x = b->x; x < b->x + b->w; x++)
-                e->cells.weight[y * e->cells.w + x] = 1;
-        s->sum[0] += (uint64_t)r.w * r.h;
+        if (is_carried(e, n, b, &r)) {
+            for (int y = b->y; y < b->y + b->h; y++)
+                for (int x = b->x; x < b->x + b->w; x++)
+                    e->cells.weight[y * e->cells.w + x] = 1;
+            e->scratch[worker].sum[0] += (uint64_t)r.w * r.h;
+        } else if (b->mode >= FSR_INTER && fsr_block_rect(n, b, &r)) {
+            for (int y = r.y; y < r.y + r.h; y++)
+                memcpy(e->pred->data + y * e->pred->stride + r.x, n->lr->data + y * n->lr->stride + r.x, r.w * sizeof(int16_t));
+        }
     }
+    fsr_stripe_rows(e, n, stripe, &y0, &y1);
     if (y0 < y1)
-        fsr_plane_pad(res, y0, y1);
+        fsr_plane_pad(e->pred, y0, y1);
+}
+
+static int is_bicubic(FsrEngine *e, const FsrBlock *b)
+{
+    return !e->cells.weight[b->y * e->cells.w + b->x];
 }
 
 /* Round and clip to the stream's samples: the release works on pixels. */
@@ -78,47 +76,27 @@ static int to_pixel(const FsrEngine *e, int v)
     return (p < 0 ? 0 : p > max ? max : p) << down;
 }
 
-static void carry_blocks(FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s)
-{
-    const int scale = e->cfg.scale, step = scale == 2 ? 32 : 16;
-
-    for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
-        const FsrBlock *b = &n->motion.blocks[n->order[i]];
-        FsrRect r;
-
-        if (!e->cells.weight[b->y * e->cells.w + b->x] || !fsr_block_rect(n, b, &r))
-            continue;
-        for (int y = 0; y < r.h; y += step)
-            for (int x = 0; x < r.w; x += step) {
-                const int w = (r.w - x < step ? r.w - x : step) * scale, h = (r.h - y < step ? r.h - y : step) * scale;
-                const int hx = (r.x + x) * scale, hy = (r.y + y) * scale;
-
-                fsr_predict(e, n, b, s, n->hr->data + hy * n->hr->stride + hx, n->hr->stride, hx, hy, w, h, scale, 0);
-            }
-    }
-}
-
 static void pixel_stripe(void *arg, int stripe, int worker)
 {
     FsrEngine   *e = arg;
     FsrNode     *n = e->node;
     FsrScratch  *s = &e->scratch[worker];
     const int    scale = e->cfg.scale, w = e->out_format.width, left = n->motion.hdr.crop_left;
-    FsrRowCursor anchor, residual;
+    FsrRowCursor anchor, pred;
     int y0, y1;
 
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
-    carry_blocks(e, n, stripe, s);
+    fsr_warp_stripe(e, n, stripe, s, is_bicubic);
     fsr_cursor_init(&anchor, n->lr, &e->anchor, s->ring[0], 0, w);
-    fsr_cursor_init(&residual, e->aux, &e->anchor, s->ring[1], 0, w);
+    fsr_cursor_init(&pred, e->pred, &e->anchor, s->ring[1], 0, w);
     for (int y = y0 * scale; y < y1 * scale; y++) {
         const int16_t *carried = e->cells.weight + (y / scale + n->motion.hdr.crop_top) / 4 * e->cells.w;
         int16_t       *hr = n->hr->data + y * n->hr->stride;
 
         fsr_cursor_row(&anchor, y, s->row[0]);
-        fsr_cursor_row(&residual, y, s->row[1]);
+        fsr_cursor_row(&pred, y, s->row[1]);
         for (int x = 0; x < w; x++)
-            hr[x] = to_pixel(e, carried[(x / scale + left) / 4] ? hr[x] + s->row[1][x] : s->row[0][x]);
+            hr[x] = to_pixel(e, s->row[0][x] + (carried[(x / scale + left) / 4] ? hr[x] - s->row[1][x] : 0));
     }
 }
 
@@ -235,7 +213,7 @@ static int fast_fill(FsrEngine *e, FsrNode *n)
 
     for (int w = 0; w < e->cfg.nb_workers; w++)
         e->scratch[w].sum[0] = 0;
-    fsr_engine_execute(e, residual_stripe, stripes);
+    fsr_engine_execute(e, choose_stripe, stripes);
     for (int w = 0; w < e->cfg.nb_workers; w++)
         carried += e->scratch[w].sum[0];
     n->stats.transferred = carried / ((double)n->lr->w * n->lr->h);

@@ -88,7 +88,7 @@ void fsr_sad_cells(unsigned *sad, const int16_t *a, ptrdiff_t a_stride, const in
  */
 void fsr_lerp_row(int16_t *out, const int16_t *cells, int nb, const int16_t *f, int span);
 
-/* detail[i] = (detail[i] * weight[i] + 128) >> 8, out[i] = anchor[i] + detail[i], saturated */
-void fsr_blend_row(int16_t *out, int16_t *detail, const int16_t *anchor, const int16_t *weight, int n);
+/* out[i] = base[i] + ((out[i] - pred[i]) * weight[i] + 128 >> 8), saturated; weights from 0 to 256 */
+void fsr_blend_row(int16_t *out, const int16_t *base, const int16_t *pred, const int16_t *weight, int n);
 
 #endif /* FILTERS_KERNELS_H */

@@ -53,28 +53,32 @@ static int16_t sat16(int v)
     return v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v;
 }
 
-/* Explicit weighted prediction, H.265 8.5.3.3.4.3, on 14-bit samples. The denominators of
- * both lists are equal in a legal stream. */
+/*
+ * Explicit weighted prediction, H.265 8.5.3.3.4.3, on 14-bit samples. The denominators of both
+ * lists are equal in a legal stream; a list with the default weight counts as 1 << denominator.
+ */
 static void weigh(int16_t *dst, ptrdiff_t stride, const int16_t *a, const FsrRef *ra, const int16_t *b,
-                  const FsrRef *rb, int w, int h, int offset_up, int difference)
+                  const FsrRef *rb, int w, int h, int depth)
 {
-    const int denom = ra->log2_denom[0];
-    const int off   = difference ? 0 : (ra->offset[0] + (rb ? rb->offset[0] : 0)) * (1 << offset_up);
+    const int denom = (ra->flags & FSR_REF_WEIGHTED || !rb ? ra : rb)->log2_denom[0];
+    const int wa    = ra->flags & FSR_REF_WEIGHTED ? ra->weight[0] : 1 << denom;
+    const int wb    = !rb ? 0 : rb->flags & FSR_REF_WEIGHTED ? rb->weight[0] : 1 << denom;
+    const int off   = (ra->offset[0] + (rb ? rb->offset[0] : 0)) * (1 << 14) >> depth;
 
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {
-            const int64_t va = (int64_t)a[y * 64 + x] * ra->weight[0];
+            const int64_t va = (int64_t)a[y * 64 + x] * wa;
 
             if (rb)
-                dst[y * stride + x] = sat16((va + (int64_t)b[y * 64 + x] * rb->weight[0] +
-                                             ((int64_t)off << denom) + (INT64_C(1) << denom)) >> (denom + 1));
+                dst[y * stride + x] = sat16((va + (int64_t)b[y * 64 + x] * wb +
+                                             (off + INT64_C(1)) * (1 << denom)) >> (denom + 1));
             else
-                dst[y * stride + x] = sat16(((va + ((INT64_C(1) << denom) >> 1)) >> denom) + off);
+                dst[y * stride + x] = sat16(((va + ((1 << denom) >> 1)) >> denom) + off);
         }
 }
 
-int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScratch *s,
-                int16_t *dst, ptrdiff_t stride, int x, int y, int w, int h, int scale, int difference)
+int fsr_predict(const FsrNode *n, const FsrBlock *b, FsrScratch *s,
+                int16_t *dst, ptrdiff_t stride, int x, int y, int w, int h, int scale)
 {
     const FsrRef *r[2];
     int list[2], nb = 0, weighted = 0;
@@ -91,14 +95,35 @@ int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScra
         const int direct   = nb == 1 && !weighted;
 
         fsr_mc(direct ? dst : s->block[i], direct ? stride : 64, scale == 1 ? ref->lr : ref->hr,
-               x, y, w, h, mv[0] * scale, mv[1] * scale, difference);
+               x, y, w, h, mv[0] * scale, mv[1] * scale, scale > 1);
     }
     if (weighted)
         weigh(dst, stride, s->block[0], r[0], s->block[1], nb == 2 ? r[1] : NULL, w, h,
-              14 - e->cfg.format.bit_depth, difference);
+              n->motion.hdr.bit_depth);
     else if (nb == 2)
         fsr_average(dst, stride, s->block[0], s->block[1], 64, w, h);
     return nb > 0;
+}
+
+void fsr_warp_stripe(FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s, int (*skip)(FsrEngine *e, const FsrBlock *b))
+{
+    const int scale = e->cfg.scale, step = scale == 2 ? 32 : 16;    /* blocks of at most 64x64 large samples */
+    FsrPlane *hr = n->hr;
+
+    for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
+        const FsrBlock *b = &n->motion.blocks[n->order[i]];
+        FsrRect r;
+
+        if (b->mode < FSR_INTER || !fsr_block_rect(n, b, &r) || skip(e, b))
+            continue;
+        for (int y = 0; y < r.h; y += step)
+            for (int x = 0; x < r.w; x += step) {
+                const int w = (r.w - x < step ? r.w - x : step) * scale, h = (r.h - y < step ? r.h - y : step) * scale;
+                const int hx = (r.x + x) * scale, hy = (r.y + y) * scale;
+
+                fsr_predict(n, b, s, hr->data + hy * hr->stride + hx, hr->stride, hx, hy, w, h, scale);
+            }
+    }
 }
 
 static void set_error(FsrEngine *e, FsrScratch *s, int cx, int cy, unsigned error)
@@ -111,17 +136,17 @@ static void set_error(FsrEngine *e, FsrScratch *s, int cx, int cy, unsigned erro
 /* Mean absolute difference of the cells of one block; cells cut by the crop count their shown part. */
 static void block_error(FsrEngine *e, FsrNode *n, const FsrBlock *b, const FsrRect *r, FsrScratch *s)
 {
-    const FsrPlane *lr = n->lr;
+    const FsrPlane *lr = n->lr, *p = e->pred;
     const int       ox = n->motion.hdr.crop_left, oy = n->motion.hdr.crop_top;
-    int16_t        *pred = s->block[2];
 
-    if (!fsr_predict(e, n, b, s, pred, 64, r->x, r->y, r->w, r->h, 1, 0))
+    if (!fsr_predict(n, b, s, p->data + r->y * p->stride + r->x, p->stride, r->x, r->y, r->w, r->h, 1))
         return;
     if (r->w == b->w * 4 && r->h == b->h * 4) {
         for (int j = 0; j < b->h; j++) {
             unsigned sad[16];
 
-            fsr_sad_cells(sad, lr->data + (r->y + 4 * j) * lr->stride + r->x, lr->stride, pred + 4 * j * 64, 64, b->w);
+            fsr_sad_cells(sad, lr->data + (r->y + 4 * j) * lr->stride + r->x, lr->stride,
+                          p->data + (r->y + 4 * j) * p->stride + r->x, p->stride, b->w);
             for (int i = 0; i < b->w; i++)
                 set_error(e, s, b->x + i, b->y + j, sad[i] / 16);
         }
@@ -138,7 +163,7 @@ static void block_error(FsrEngine *e, FsrNode *n, const FsrBlock *b, const FsrRe
             if (x1 <= x0 || y1 <= y0)
                 continue;
             sad = fsr_sad(lr->data + y0 * lr->stride + x0, lr->stride,
-                          pred + (y0 - r->y) * 64 + x0 - r->x, 64, x1 - x0, y1 - y0);
+                          p->data + y0 * p->stride + x0, p->stride, x1 - x0, y1 - y0);
             set_error(e, s, cx, cy, sad / ((x1 - x0) * (y1 - y0)));
         }
 }
@@ -151,6 +176,11 @@ static void analyse_stripe(void *arg, int stripe, int worker)
     const int   row0 = stripe * FSR_STRIPE / 4;
     const int   rows = e->cells.h - row0 < FSR_STRIPE / 4 ? e->cells.h - row0 : FSR_STRIPE / 4;
 
+    int y0, y1;
+
+    fsr_stripe_rows(e, n, stripe, &y0, &y1);
+    for (int y = y0; y < y1; y++)
+        memcpy(e->pred->data + y * e->pred->stride, n->lr->data + y * n->lr->stride, n->lr->w * sizeof(*n->lr->data));
     memset(e->cells.error + row0 * e->cells.w, 0xff, rows * e->cells.w * sizeof(*e->cells.error));
     for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
         const FsrBlock *b = &n->motion.blocks[n->order[i]];
@@ -162,6 +192,8 @@ static void analyse_stripe(void *arg, int stripe, int worker)
             s->sum[2] += r.w * r.h;
         block_error(e, n, b, &r, s);
     }
+    if (y0 < y1)
+        fsr_plane_pad(e->pred, y0, y1);
 }
 
 int fsr_motion_analyse(FsrEngine *e, FsrNode *n)

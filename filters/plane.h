@@ -11,7 +11,7 @@
 
 /*
  * Signed 16-bit samples in the 14-bit scale of HEVC's inter prediction, whatever the
- * picture's bit depth: one 8-bit step is 64. A difference picture (detail) has the same scale.
+ * picture's bit depth: one 8-bit step is 64.
  */
 typedef struct FsrPlane {
     int16_t  *data;             /* first sample of the picture; FSR_PAD more on each side */

@@ -7,8 +7,8 @@
 /* Networks take luma as code value / largest code value of 8 bits, at any depth. */
 #define UNIT (255 * 64)
 
-/* Whole picture without a network: anchor rows, nothing to carry. */
-static void anchor_stripe(void *arg, int stripe, int worker)
+/* Whole picture without a network. */
+static void plain_stripe(void *arg, int stripe, int worker)
 {
     FsrEngine   *e = arg;
     FsrNode     *n = e->node;
@@ -18,16 +18,12 @@ static void anchor_stripe(void *arg, int stripe, int worker)
     int y0, y1;
 
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
-    fsr_cursor_init(&c, n->lr, &e->anchor, s->ring[0], 0, e->out_format.width);
+    fsr_cursor_init(&c, n->lr, &e->base, s->ring[0], 0, e->out_format.width);
     for (int y = y0 * scale; y < y1 * scale; y++) {
         int16_t *hr = n->hr->data + y * n->hr->stride;
 
-        fsr_cursor_row(&c, y, s->row[0]);
-        fsr_store_luma(e, 0, y, e->out_format.width, s->row[0]);
-        if (e->cfg.fill == FSR_FILL_FAST)
-            memcpy(hr, s->row[0], e->out_format.width * sizeof(*hr));
-        else
-            memset(hr, 0, e->out_format.width * sizeof(*hr));
+        fsr_cursor_row(&c, y, hr);
+        fsr_store_luma(e, 0, y, e->out_format.width, hr);
     }
 }
 
@@ -54,33 +50,30 @@ typedef struct NetIO {
     FsrScratch *s;
 } NetIO;
 
-/* Upscaled rows, cut to columns x to x + w - 1: what the cursor gives, from skip on. */
-static int cut_cursor(const NetIO *io, FsrRowCursor *c, const FsrUpscaler *up, int x, int w)
+/* The anchor's rows, cut to columns x to x + w - 1: row[0] from the returned position on. */
+static int anchor_cursor(const NetIO *io, FsrRowCursor *c, int x, int w)
 {
     const int skip = x % io->e->cfg.scale;
 
-    fsr_cursor_init(c, io->e->node->lr, up, io->s->ring[0], x - skip, w + skip);
+    fsr_cursor_init(c, io->e->node->lr, &io->e->anchor, io->s->ring[0], x - skip, w + skip);
     return skip;
 }
 
 static void net_get(void *opaque, int plane, int x, int y, int w, int h, float *dst, ptrdiff_t stride)
 {
     const NetIO    *io = opaque;
+    const FsrPlane *lr = io->e->node->lr;
+    const int16_t  *row = NULL;
     FsrRowCursor    c;
-    const int16_t  *row;
 
     (void)plane;
-    if (!io->e->plan_is_hr) {
-        const FsrPlane *lr = io->e->node->lr;
-
-        for (int j = 0; j < h; j++)
-            for (int i = 0; i < w; i++)
-                dst[j * stride + i] = lr->data[(y + j) * lr->stride + x + i] * (1.0f / UNIT);
-        return;
-    }
-    row = io->s->row[0] + cut_cursor(io, &c, &io->e->anchor, x, w);
+    if (io->e->plan_is_hr)
+        row = io->s->row[0] + anchor_cursor(io, &c, x, w);
     for (int j = 0; j < h; j++) {
-        fsr_cursor_row(&c, y + j, io->s->row[0]);
+        if (io->e->plan_is_hr)
+            fsr_cursor_row(&c, y + j, io->s->row[0]);
+        else
+            row = lr->data + (y + j) * lr->stride + x;
         for (int i = 0; i < w; i++)
             dst[j * stride + i] = row[i] * (1.0f / UNIT);
     }
@@ -91,29 +84,24 @@ static void net_put(void *opaque, int plane, int x, int y, int w, int h, const f
     const NetIO   *io = opaque;
     FsrEngine     *e  = io->e;
     FsrPlane      *hr = e->node->hr;
-    FsrRowCursor   c;
-    int16_t       *out = io->s->row[1];
     const int16_t *row;
+    FsrRowCursor   c;
 
     if (plane)
         return;
-    row = io->s->row[0] + cut_cursor(io, &c, &io->e->base, x, w);
+    row = io->s->row[0] + anchor_cursor(io, &c, x, w);
     for (int j = 0; j < h; j++) {
         int16_t *d = hr->data + (y + j) * hr->stride + x;
 
-        fsr_cursor_row(&c, y + j, io->s->row[0]);
+        if (e->plan_adds)
+            fsr_cursor_row(&c, y + j, io->s->row[0]);
         for (int i = 0; i < w; i++) {
-            float v = src[j * stride + i];
+            float v = src[j * stride + i] + (e->plan_adds ? row[i] * (1.0f / UNIT) : 0);
 
             v = v > 1.25f ? 1.25f : v > -0.25f ? v : -0.25f;    /* also what is not a number */
-            out[i] = (int)(v * UNIT + 32768.5f) - 32768;
+            d[i] = (int)(v * UNIT + 32768.5f) - 32768;
         }
-        fsr_store_luma(e, x, y + j, w, out);
-        if (e->cfg.fill == FSR_FILL_FAST)
-            memcpy(d, out, w * sizeof(*d));
-        else
-            for (int i = 0; i < w; i++)
-                d[i] = out[i] - row[i];
+        fsr_store_luma(e, x, y + j, w, d);
     }
 }
 
@@ -131,14 +119,14 @@ int fsr_sr_key(FsrEngine *e, FsrNode *n)
     if (e->plan)
         fsr_engine_execute(e, net_job, fsr_nn_jobs(e->plan));
     else
-        fsr_engine_execute(e, anchor_stripe, nb_stripes(e, n));
+        fsr_engine_execute(e, plain_stripe, nb_stripes(e, n));
     fsr_engine_execute(e, finish_stripe, nb_stripes(e, n));
     return 0;
 }
 
 static int bicubic_fill(FsrEngine *e, FsrNode *n)
 {
-    fsr_engine_execute(e, anchor_stripe, nb_stripes(e, n));
+    fsr_engine_execute(e, plain_stripe, nb_stripes(e, n));
     fsr_engine_execute(e, finish_stripe, nb_stripes(e, n));
     n->stats.transferred = 0;
     return 0;
@@ -146,9 +134,12 @@ static int bicubic_fill(FsrEngine *e, FsrNode *n)
 
 /* fill=detail -------------------------------------------------------------- */
 
+/* Carried detail fades over many pictures, so that errors do not last in long chains of P pictures. */
+#define MAX_WEIGHT 220
+
 /*
- * Weight of carried detail in a cell: 1 up to a mismatch of a quarter of the threshold, 0 from
- * the threshold on. The mismatch is averaged over the 3x3 cells around, those without
+ * Weight of carried detail in a cell: the largest up to a mismatch of a quarter of the threshold,
+ * 0 from the threshold on. The mismatch is averaged over the 3x3 cells around, those without
  * motion left out, because one cell has few samples.
  */
 static void weigh_stripe(void *arg, int stripe, int worker)
@@ -173,7 +164,7 @@ static void weigh_stripe(void *arg, int stripe, int worker)
             if (nb) {
                 const int err = sum / nb;
 
-                weight = err <= t0 ? 256 : err >= t1 ? 0 : 256 * (t1 - err) / (t1 - t0);
+                weight = err <= t0 ? MAX_WEIGHT : err >= t1 ? 0 : MAX_WEIGHT * (t1 - err) / (t1 - t0);
                 carried += weight > 0 && c->error[y * c->w + x] != FSR_NO_ERROR;
             }
             c->weight[y * c->w + x] = weight;
@@ -181,36 +172,20 @@ static void weigh_stripe(void *arg, int stripe, int worker)
     e->scratch[worker].sum[0] += carried;
 }
 
-static int block_weight(const FsrCells *c, const FsrBlock *b)
+/* Nothing of the block is wanted: its cells are marked, since what lies there is not a prediction. */
+static int is_plain(FsrEngine *e, const FsrBlock *b)
 {
+    const FsrCells *c = &e->cells;
     int max = 0;
 
     for (int y = b->y; y < b->y + b->h; y++)
         for (int x = b->x; x < b->x + b->w; x++)
-            if (c->weight[y * c->w + x] > max)
+            if (c->error[y * c->w + x] != FSR_NO_ERROR && c->weight[y * c->w + x] > max)
                 max = c->weight[y * c->w + x];
-    return max;
-}
-
-static void warp_stripe(FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s)
-{
-    const int scale = e->cfg.scale, step = scale == 2 ? 32 : 16;
-
-    for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
-        const FsrBlock *b = &n->motion.blocks[n->order[i]];
-        FsrRect r;
-
-        if (b->mode < FSR_INTER || !fsr_block_rect(n, b, &r) || !block_weight(&e->cells, b))
-            continue;
-        for (int y = 0; y < r.h; y += step)
-            for (int x = 0; x < r.w; x += step) {
-                const int w = (r.w - x < step ? r.w - x : step) * scale, h = (r.h - y < step ? r.h - y : step) * scale;
-                const int hx = (r.x + x) * scale, hy = (r.y + y) * scale;
-
-                fsr_predict(e, n, b, s, n->hr->data + hy * n->hr->stride + hx, n->hr->stride,
-                            hx, hy, w, h, scale, 1);
-            }
-    }
+    for (int y = b->y; !max && y < b->y + b->h; y++)
+        for (int x = b->x; x < b->x + b->w; x++)
+            c->error[y * c->w + x] = FSR_NO_ERROR;
+    return !max;
 }
 
 /* How far each of the span samples between two cell centres lies, in 1/128. */
@@ -249,7 +224,13 @@ static const int16_t *weight_row(const FsrEngine *e, const FsrNode *n, FsrScratc
         column[k] = a[cell] + (((b[cell] - a[cell]) * fy + 64) >> 7);
     }
     fsr_lerp_row(row, column, nb, f, span);
-    return row + tx - base;
+    row += tx - base;
+    /* interpolation must not reach into cells where nothing was predicted */
+    for (int x = 0; x < width; x = (x + tx) / span * span + span - tx)
+        if (c->error[ty / span * c->w + (x + tx) / span] == FSR_NO_ERROR)
+            for (int i = x; i < width && i < (x + tx) / span * span + span - tx; i++)
+                row[i] = 0;
+    return row;
 }
 
 static void detail_stripe(void *arg, int stripe, int worker)
@@ -259,24 +240,24 @@ static void detail_stripe(void *arg, int stripe, int worker)
     FsrScratch  *s = &e->scratch[worker];
     const int    scale = e->cfg.scale, w = e->out_format.width;
     int16_t      f[16];
-    FsrRowCursor c;
+    FsrRowCursor base, pred;
     int y0, y1;
 
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
     if (y0 == y1)
         return;
-    for (int y = y0 * scale; y < y1 * scale; y++)
-        memset(n->hr->data + y * n->hr->stride, 0, w * sizeof(*n->hr->data));
-    warp_stripe(e, n, stripe, s);
+    fsr_warp_stripe(e, n, stripe, s, is_plain);
 
     lerp_table(f, 4 * scale);
-    fsr_cursor_init(&c, n->lr, &e->base, s->ring[0], 0, w);
+    fsr_cursor_init(&base, n->lr, &e->base, s->ring[0], 0, w);
+    fsr_cursor_init(&pred, e->pred, &e->base, s->ring[1], 0, w);
     for (int y = y0 * scale; y < y1 * scale; y++) {
         int16_t *hr = n->hr->data + y * n->hr->stride;
 
-        fsr_cursor_row(&c, y, s->row[0]);
-        fsr_blend_row(s->row[2], hr, s->row[0], weight_row(e, n, s, y, f), w);
-        fsr_store_luma(e, 0, y, w, s->row[2]);
+        fsr_cursor_row(&base, y, s->row[0]);
+        fsr_cursor_row(&pred, y, s->row[2]);
+        fsr_blend_row(hr, s->row[0], s->row[2], weight_row(e, n, s, y, f), w);
+        fsr_store_luma(e, 0, y, w, hr);
     }
     fsr_plane_pad(n->hr, y0 * scale, y1 * scale);
     fsr_output_chroma(e, s, y0, y1);

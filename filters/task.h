@@ -28,7 +28,7 @@ typedef struct FsrNode {
     int64_t    display;         /* counts the pictures pushed */
 
     FsrPlane  *lr;              /* decoded luma */
-    FsrPlane  *hr;              /* what the task carries: detail or pixels */
+    FsrPlane  *hr;              /* what the task carries: the large picture */
     struct FsrNode *ref[FSR_MAX_REFS];  /* while being processed: usable references, else NULL */
     uint32_t  *order;           /* block indices sorted by stripe */
     uint32_t  *stripe_start;    /* nb_stripes + 1 */
@@ -55,7 +55,7 @@ typedef struct FsrTask {
 
 /* Buffers of one worker */
 typedef struct FsrScratch {
-    _Alignas(64) int16_t block[3][64 * 64];
+    _Alignas(64) int16_t block[2][64 * 64];
     double   macs;
     uint64_t sum[4];            /* reductions over jobs */
     int16_t *ring[2][FSR_RING]; /* rows of the output's width + 128 */
@@ -66,14 +66,16 @@ struct FsrEngine {
     FsrEngineConfig cfg;
     FsrFormat       out_format;
     FsrTask         task;
-    FsrUpscaler     anchor;             /* what networks take, and the plain fills */
-    FsrUpscaler     base;               /* what carried detail is added to */
+    FsrUpscaler     anchor;             /* cubic: what networks take */
+    FsrUpscaler     base;               /* what is shown where nothing is carried */
     FsrUpscaler     up_chroma_x, up_chroma_y;
     FsrPlan        *plan;
-    int             plan_is_hr;         /* the network runs on the upscaled picture */
+    int             plan_is_hr;         /* the network takes the upscaled picture */
+    int             plan_adds;          /* and gives what is to be added to the anchor */
 
     FsrPlanePool    lr_pool, hr_pool;
-    FsrPlane       *aux;                /* fill=fast: residual */
+    FsrPlane       *pred;               /* prediction of the picture in work from decoded references;
+                                           the picture itself where there is none */
     FsrCells        cells;
     FsrScratch     *scratch;            /* one a worker */
     int16_t        *rows;
@@ -87,7 +89,8 @@ struct FsrEngine {
     int             flushing, failed;
 
     /* key-frame choice, see keyframe.c */
-    int64_t         key_display[8];     /* latest key frames, newest first; -1 none */
+    int64_t         key_display[64];    /* latest key frames, newest first; -1 none. More than a group
+                                           with its leading pictures can have */
     int64_t         last_anchor;
     int             gop;
 
@@ -105,7 +108,7 @@ void fsr_engine_execute(struct FsrEngine *e, FsrJob fn, int nb_jobs);
 /* Index the blocks of a picture by stripe; blocks that cross stripes become unknown. -ENOMEM. */
 int  fsr_motion_index(FsrNode *n);
 int  fsr_motion_stripes(const FsrNode *n);
-/* Fill e->cells.error for the node, and n->stats (intra, skip, mismatch). */
+/* Fill e->cells.error and e->pred for the node, and n->stats (intra, skip, mismatch). */
 int  fsr_motion_analyse(struct FsrEngine *e, FsrNode *n);
 
 /* The part of a block that is shown, in shown luma samples; 0 if there is none. */
@@ -115,11 +118,14 @@ int  fsr_block_rect(const FsrNode *n, const FsrBlock *b, FsrRect *r);
 /*
  * Prediction of a rectangle inside a block from the references' planes (lr or hr, scale
  * times as large), in 14-bit scale: the average of both lists where both are usable, with
- * the stream's weights. difference: planes hold differences (weights apply, offsets do not).
- * Returns 0 if no reference is usable. Uses s->block.
+ * the stream's weights. Returns 0 if no reference is usable. Uses s->block.
  */
-int  fsr_predict(const struct FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScratch *s,
-                 int16_t *dst, ptrdiff_t stride, int x, int y, int w, int h, int scale, int difference);
+int  fsr_predict(const FsrNode *n, const FsrBlock *b, FsrScratch *s, int16_t *dst, ptrdiff_t stride,
+                 int x, int y, int w, int h, int scale);
+
+/* Predict the blocks of a stripe from the large references into n->hr; skip(e, b) says which to leave out. */
+void fsr_warp_stripe(struct FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s,
+                     int (*skip)(struct FsrEngine *e, const FsrBlock *b));
 
 /* output.c ----------------------------------------------------------------- */
 

@@ -171,15 +171,11 @@ void fsr_upscale_column(int16_t *restrict out, const int16_t *const *in, const F
 }
 
 FSR_CLONES
-void fsr_blend_row(int16_t *restrict out, int16_t *restrict detail, const int16_t *restrict anchor,
+void fsr_blend_row(int16_t *restrict out, const int16_t *restrict base, const int16_t *restrict pred,
                    const int16_t *restrict weight, int n)
 {
-    for (int i = 0; i < n; i++) {
-        const int d = (detail[i] * weight[i] + 128) >> 8;
-
-        detail[i] = d;
-        out[i]    = sat16(anchor[i] + d);
-    }
+    for (int i = 0; i < n; i++)
+        out[i] = sat16(base[i] + (((out[i] - pred[i]) * weight[i] + 128) >> 8));
 }
 
 static inline __attribute__((always_inline))
