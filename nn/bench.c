@@ -173,7 +173,8 @@ static const char *op_name(FsrOp op)
 {
     static const char *const names[] = {
         [FSR_OP_INPUT] = "input", [FSR_OP_CONV] = "conv", [FSR_OP_ADD] = "add",
-        [FSR_OP_RELU] = "relu", [FSR_OP_SHUFFLE] = "shuffle", [FSR_OP_CONCAT] = "concat",
+        [FSR_OP_SUB] = "sub", [FSR_OP_MUL] = "mul", [FSR_OP_RELU] = "relu", [FSR_OP_MAP] = "map",
+        [FSR_OP_SHUFFLE] = "shuffle", [FSR_OP_CONCAT] = "concat",
     };
     return names[op];
 }

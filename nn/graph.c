@@ -72,6 +72,34 @@ static void count_uses(const FsrNet *net, int *uses)
             uses[net->nodes[i].in[j]]++;
 }
 
+/* y = (w x + b) a + c = (w a) x + (b a + c) */
+static void fold_affine(FsrNode *conv, const FsrNode *map, int in_channels)
+{
+    const size_t taps = (size_t)in_channels * conv->kw * conv->kh;
+
+    for (int o = 0; o < conv->channels; o++) {
+        for (size_t i = 0; i < taps; i++)
+            conv->weights[o * taps + i] *= map->weights[o];
+        conv->bias[o] = conv->bias[o] * map->weights[o] + map->bias[o];
+    }
+}
+
+/* Merges n into the node that made its input; 0 if it cannot. */
+static int merge(const FsrNet *net, FsrNode *made, const FsrNode *n)
+{
+    if (made->relu)
+        return 0;
+    if (n->op == FSR_OP_RELU && (made->op == FSR_OP_CONV || made->op == FSR_OP_ADD)) {
+        made->relu = 1;
+        return 1;
+    }
+    if (n->op == FSR_OP_MAP && n->map == FSR_MAP_AFFINE && made->op == FSR_OP_CONV) {
+        fold_affine(made, n, net->nodes[made->in[0]].channels);
+        return 1;
+    }
+    return 0;
+}
+
 void fsr_graph_simplify(FsrNet *net)
 {
     int uses[FSR_NN_MAX_NODES], map[FSR_NN_MAX_NODES], kept = 0;
@@ -80,18 +108,12 @@ void fsr_graph_simplify(FsrNet *net)
     for (int i = 0; i < net->nb_nodes; i++) {
         FsrNode *n = &net->nodes[i];
 
-        if (i && !uses[i]) {
+        if (i && (!uses[i] || (uses[n->in[0]] == 1 &&
+                               merge(net, &net->nodes[map[n->in[0]]], n)))) {
+            map[i] = uses[i] ? map[n->in[0]] : 0;
             free(n->weights);
             free(n->bias);
             continue;
-        }
-        if (n->op == FSR_OP_RELU && uses[n->in[0]] == 1) {
-            FsrNode *made = &net->nodes[map[n->in[0]]];
-            if (made->op == FSR_OP_CONV || made->op == FSR_OP_ADD) {
-                made->relu = 1;
-                map[i]     = map[n->in[0]];
-                continue;
-            }
         }
         for (int j = 0; j < n->nb_in; j++)
             n->in[j] = map[n->in[j]];

@@ -12,7 +12,7 @@
 #include "fastsr/nn.h"
 
 enum {
-    FSR_NN_MAX_NODES    = 1024,
+    FSR_NN_MAX_NODES    = 2048,     /* an ONNX node makes two at most */
     FSR_NN_MAX_TENSORS  = 4096,
     FSR_NN_MAX_CHANNELS = 4096,
     FSR_NN_MAX_KERNEL   = 31,
@@ -26,11 +26,24 @@ enum {
 typedef enum FsrOp {
     FSR_OP_INPUT,
     FSR_OP_CONV,        /* same-size convolution, bias always present */
-    FSR_OP_ADD,         /* two values of one shape */
+    FSR_OP_ADD,         /* two values of one shape, or one of them with a single plane */
+    FSR_OP_SUB,
+    FSR_OP_MUL,
     FSR_OP_RELU,
+    FSR_OP_MAP,         /* each sample by itself: FsrMap */
     FSR_OP_SHUFFLE,     /* DepthToSpace */
     FSR_OP_CONCAT,      /* along planes */
 } FsrOp;
+
+/* a, b: weights and bias of the sample's plane; A, B: those of plane 0. */
+typedef enum FsrMap {
+    FSR_MAP_AFFINE,         /* x a + b */
+    FSR_MAP_SLOPE,          /* x < 0 ? x a : x */
+    FSR_MAP_CLIP,           /* between A and B */
+    FSR_MAP_HARD_SIGMOID,   /* x A + B between 0 and 1 */
+    FSR_MAP_SIGMOID,
+    FSR_MAP_TANH,
+} FsrMap;
 
 /* Samples that a value is needed for beyond a tile, on each side, in its own samples. */
 typedef struct FsrMargin {
@@ -45,6 +58,7 @@ typedef struct FsrNode {
     int    channels;
     int    scale;
     int    relu;                    /* conv, add: clamp the result at zero */
+    FsrMap map;                     /* map; its factors are in weights and bias */
     /* conv */
     int    kw, kh, pad_left, pad_top;
     float *weights;                 /* [channels][input channels][kh][kw] */
@@ -76,8 +90,9 @@ int fsr_nn_fail(char *err, size_t err_size, int code, const char *fmt, ...)
  * FSR_NN_MAX_HALO. */
 int fsr_graph_margins(const FsrNet *net, FsrMargin *margins);
 
-/* Drops nodes that do not reach the output and merges each Relu into the node
- * that makes its input where nobody else reads that. */
+/* Drops nodes that do not reach the output, and merges each Relu into the convolution or
+ * sum and each affine map (batch normalization) into the convolution that makes its input,
+ * where nobody else reads that. */
 void fsr_graph_simplify(FsrNet *net);
 
 /* Fills net->info. Error as fsr_graph_margins, or -ENOMEM. */

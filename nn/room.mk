@@ -1,5 +1,5 @@
 # nn: the network core
-LIB_SRC += nn/graph.c nn/load.c nn/plan.c nn/run.c nn/kernels.c \
+LIB_SRC += nn/graph.c nn/load.c nn/load_ops.c nn/plan.c nn/run.c nn/kernels.c nn/ops.c \
            nn/kernels/conv_c.c nn/kernels/conv_blas.c
 
 # One file per instruction set, each with its own flags; the rest of the library runs anywhere.
@@ -13,7 +13,7 @@ $(O)/obj/nn/kernels/conv_bf16_half.o: private FSR_CFLAGS += -mavx2 -mavx512vl -m
 endif
 
 # additions and pixel shuffles are loops for the compiler to turn into vectors
-$(O)/obj/nn/run.o: private FSR_CFLAGS += -O3
+$(O)/obj/nn/ops.o: private FSR_CFLAGS += -O3
 
 LIB_GEN += build/gen/onnx.pb-c.c
 build/gen/onnx.pb-c.c: nn/onnx.proto

@@ -1,4 +1,5 @@
 /* Runs one tile of a plan, row by row, from the output's demand. */
+#include "nn/ops.h"
 #include "nn/plan.h"
 
 #include <string.h>
@@ -112,39 +113,21 @@ static int row_width(const Job *t, int i)
     return end(t, i) - begin(t, i);
 }
 
-static void add_row(const Job *t, int i, int r, float *dst)
+static FsrRow row_under(const Job *t, int i, int j, int r)
 {
-    const FsrNode *n  = &t->p->net->nodes[i];
-    const float   *a  = under(t, i, 0, r), *b = under(t, i, 1, r);
-    const int a_bf16  = t->p->nodes[n->in[0]].bf16, b_bf16 = t->p->nodes[n->in[1]].bf16;
-    const int bf16    = t->p->nodes[i].bf16;
-    const int planes  = (row_width(t, i) * t->p->nodes[i].stride) << bf16;
+    const int          k  = t->p->net->nodes[i].in[j];
+    const FsrPlanNode *in = &t->p->nodes[k];
 
-    if (!a_bf16 && !b_bf16 && !bf16) {
-        for (int k = 0; k < planes; k++)
-            dst[k] = a[k] + b[k];
-        for (int k = 0; n->relu && k < planes; k++)
-            dst[k] = dst[k] < 0 ? 0 : dst[k];
-        return;
-    }
-    for (int k = 0; k < planes; k++) {
-        float sum = (a_bf16 ? fsr_from_bf16(((const uint16_t *)a)[k]) : a[k]) +
-                    (b_bf16 ? fsr_from_bf16(((const uint16_t *)b)[k]) : b[k]);
-        sum = n->relu && sum < 0 ? 0 : sum;
-        if (bf16)
-            ((uint16_t *)dst)[k] = fsr_to_bf16(sum);
-        else
-            dst[k] = sum;
-    }
+    return (FsrRow){ under(t, i, j, r), in->bf16, t->p->net->nodes[k].channels, in->stride };
 }
 
-static void relu_row(const Job *t, int i, int r, float *dst)
+static void arithmetic_row(const Job *t, int i, int r, float *dst)
 {
-    const float *a = under(t, i, 0, r);
-    const int    n = row_width(t, i) * t->p->nodes[i].stride;
+    const FsrNode     *n  = &t->p->net->nodes[i];
+    const FsrPlanNode *pn = &t->p->nodes[i];
+    const FsrRow a = row_under(t, i, 0, r), b = row_under(t, i, 1, r);
 
-    for (int k = 0; k < n; k++)
-        dst[k] = a[k] < 0 ? 0 : a[k];
+    fsr_ops_arithmetic(n->op, n->relu, dst, pn->bf16, pn->stride, &a, &b, row_width(t, i));
 }
 
 static void concat_row(const Job *t, int i, int r, float *dst)
@@ -229,8 +212,14 @@ static void make_row(Job *t, int i, int r)
     switch (t->p->net->nodes[i].op) {
     case FSR_OP_INPUT:   input_row(t, r, dst);   break;
     case FSR_OP_CONV:    conv_row(t, i, r, dst); break;
-    case FSR_OP_ADD:     add_row(t, i, r, dst);  break;
-    case FSR_OP_RELU:    relu_row(t, i, r, dst); break;
+    case FSR_OP_ADD:
+    case FSR_OP_SUB:
+    case FSR_OP_MUL:     arithmetic_row(t, i, r, dst); break;
+    case FSR_OP_RELU:
+    case FSR_OP_MAP:
+        fsr_ops_map(&t->p->net->nodes[i], dst, under(t, i, 0, r), t->p->nodes[i].stride,
+                    row_width(t, i));
+        break;
     case FSR_OP_SHUFFLE: shuffle_row(t, i, r, dst); break;
     case FSR_OP_CONCAT:  concat_row(t, i, r, dst);  break;
     }

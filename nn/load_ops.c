@@ -1,0 +1,612 @@
+/* ONNX operators -> nodes of the graph. Each refuses what it cannot do, by name. */
+#include "nn/kernels.h"
+#include "nn/load.h"
+
+#include <errno.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t attr_int(const OnnxNode *n, const char *name, int64_t def)
+{
+    const OnnxAttr *a = fsr_load_find_attr(n, name);
+    return a ? a->i : def;
+}
+
+static int attr_is(const OnnxAttr *a, const char *text)
+{
+    return a->s.len == strlen(text) && !memcmp(a->s.data, text, a->s.len);
+}
+
+/* known: names separated by spaces, with one in front and one behind. */
+static int check_attrs(const Loader *l, const OnnxNode *n, const char *known)
+{
+    for (size_t i = 0; i < n->n_attribute; i++) {
+        const char *name = str(n->attribute[i]->name);
+        char key[40];
+
+        if (snprintf(key, sizeof(key), " %s ", name) >= (int)sizeof(key) || !strstr(known, key))
+            return FAIL(l, -ENOSYS, "%s '%.80s': attribute '%.40s' is not supported",
+                        n->op_type, label(n), name);
+    }
+    return 0;
+}
+
+static int check_inputs(const Loader *l, const OnnxNode *n, size_t min, size_t max)
+{
+    if (n->n_input < min || n->n_input > max)
+        return FAIL(l, -EINVAL, "%s '%.80s': has %zu inputs, must have %zu to %zu",
+                    n->op_type, label(n), n->n_input, min, max);
+    return 0;
+}
+
+static int conv_pads(const Loader *l, const OnnxNode *o, FsrNode *n)
+{
+    const OnnxAttr *autop = fsr_load_find_attr(o, "auto_pad"), *pads = fsr_load_find_attr(o, "pads");
+    int64_t p[4] = { 0 };                       /* top, left, bottom, right */
+
+    if (autop && attr_is(autop, "SAME_UPPER")) {
+        p[0] = (n->kh - 1) / 2;
+        p[1] = (n->kw - 1) / 2;
+    } else if (autop && attr_is(autop, "SAME_LOWER")) {
+        p[0] = n->kh / 2;
+        p[1] = n->kw / 2;
+    } else if (autop && !attr_is(autop, "NOTSET") && !attr_is(autop, "VALID")) {
+        return FAIL(l, -EINVAL, "Conv '%.80s': unknown auto_pad", label(o));
+    }
+    if (autop && (attr_is(autop, "SAME_UPPER") || attr_is(autop, "SAME_LOWER"))) {
+        p[2] = n->kh - 1 - p[0];
+        p[3] = n->kw - 1 - p[1];
+    } else if (pads && !(autop && attr_is(autop, "VALID"))) {
+        if (pads->n_ints != 4)
+            return FAIL(l, -EINVAL, "Conv '%.80s': pads must be 4 numbers", label(o));
+        memcpy(p, pads->ints, sizeof(p));
+    }
+    for (int i = 0; i < 4; i++)
+        if (p[i] < 0 || p[i] > FSR_NN_MAX_KERNEL)
+            return FAIL(l, -EINVAL, "Conv '%.80s': pad out of range", label(o));
+    if (p[0] + p[2] != n->kh - 1 || p[1] + p[3] != n->kw - 1)
+        return FAIL(l, -ENOSYS, "Conv '%.80s': kernel %dx%d with pads %d %d %d %d changes the "
+                    "picture's size; only size-keeping convolutions are supported", label(o),
+                    n->kw, n->kh, (int)p[0], (int)p[1], (int)p[2], (int)p[3]);
+    n->pad_top  = (int)p[0];
+    n->pad_left = (int)p[1];
+    return 0;
+}
+
+static int all_ones(const OnnxAttr *a)
+{
+    for (size_t i = 0; a && i < a->n_ints; i++)
+        if (a->ints[i] != 1)
+            return 0;
+    return 1;
+}
+
+static int conv_attrs(const Loader *l, const OnnxNode *o, FsrNode *n)
+{
+    const OnnxAttr *k = fsr_load_find_attr(o, "kernel_shape");
+    int ret = check_attrs(l, o, " auto_pad dilations group kernel_shape pads strides ");
+
+    if (ret < 0)
+        return ret;
+    if (!all_ones(fsr_load_find_attr(o, "strides")))
+        return FAIL(l, -ENOSYS, "Conv '%.80s': strides other than 1 are not supported", label(o));
+    if (!all_ones(fsr_load_find_attr(o, "dilations")))
+        return FAIL(l, -ENOSYS, "Conv '%.80s': dilations other than 1 are not supported", label(o));
+    if (attr_int(o, "group", 1) != 1)
+        return FAIL(l, -ENOSYS, "Conv '%.80s': groups are not supported", label(o));
+    if (k && (k->n_ints != 2 || k->ints[0] != n->kh || k->ints[1] != n->kw))
+        return FAIL(l, -EINVAL, "Conv '%.80s': kernel_shape differs from its weights", label(o));
+    return conv_pads(l, o, n);
+}
+
+static int conv_bias(Loader *l, const OnnxNode *o, FsrNode *n)
+{
+    const OnnxTensor *b;
+
+    if (o->n_input < 3 || !*str(o->input[2])) {
+        n->bias = calloc(n->channels, sizeof(*n->bias));
+        return n->bias ? 0 : FAIL(l, -ENOMEM, "out of memory");
+    }
+    if (!(b = fsr_load_find_tensor(l, str(o->input[2]))))
+        return FAIL(l, -EINVAL, "Conv '%.80s': bias '%.80s' is missing", label(o), o->input[2]);
+    if (b->n_dims != 1 || b->dims[0] != n->channels)
+        return FAIL(l, -EINVAL, "Conv '%.80s': bias must have %d values", label(o), n->channels);
+    return fsr_load_read_tensor(l, b, &n->bias);
+}
+
+static int add_conv(Loader *l, const OnnxNode *o)
+{
+    const OnnxTensor *w;
+    FsrNode *n, *in;
+    int src, ret;
+
+    if ((ret = check_inputs(l, o, 2, 3)) < 0 || (src = ret = fsr_load_resolve(l, str(o->input[0]))) < 0)
+        return ret;
+    if (!(w = fsr_load_find_tensor(l, str(o->input[1]))))
+        return FAIL(l, -EINVAL, "Conv '%.80s': weights '%.80s' are missing", label(o),
+                    str(o->input[1]));
+    if (w->n_dims != 4)
+        return FAIL(l, -ENOSYS, "Conv '%.80s': weights have %zu dimensions, only 2-D "
+                    "convolutions (4) are supported", label(o), w->n_dims);
+    for (int i = 0; i < 4; i++)
+        if (w->dims[i] < 1 || w->dims[i] > (i < 2 ? FSR_NN_MAX_CHANNELS : FSR_NN_MAX_KERNEL))
+            return FAIL(l, -E2BIG, "Conv '%.80s': dimension %d of its weights is %lld, outside "
+                        "1 to %d", label(o), i, (long long)w->dims[i],
+                        i < 2 ? FSR_NN_MAX_CHANNELS : FSR_NN_MAX_KERNEL);
+    in = &l->net->nodes[src];
+    if (!in->channels)
+        in->channels = (int)w->dims[1];
+    if (in->channels != w->dims[1])
+        return FAIL(l, attr_int(o, "group", 1) != 1 ? -ENOSYS : -EINVAL,
+                    "Conv '%.80s': weights are for %lld planes, its input has %d", label(o),
+                    (long long)w->dims[1], in->channels);
+    n = fsr_load_add_node(l, FSR_OP_CONV, label(o));
+    n->nb_in    = 1;
+    n->in[0]    = src;
+    n->scale    = in->scale;
+    n->channels = (int)w->dims[0];
+    n->kh       = (int)w->dims[2];
+    n->kw       = (int)w->dims[3];
+    if ((ret = conv_attrs(l, o, n)) < 0 || (ret = fsr_load_read_tensor(l, w, &n->weights)) < 0 ||
+        (ret = conv_bias(l, o, n)) < 0)
+        return ret;
+    return l->net->nb_nodes - 1;
+}
+
+static int resolve_all(Loader *l, const OnnxNode *o, int *in)
+{
+    for (size_t i = 0; i < o->n_input; i++) {
+        if ((in[i] = fsr_load_resolve(l, str(o->input[i]))) < 0)
+            return in[i];
+        if (!l->net->nodes[in[i]].channels)
+            return FAIL(l, -EINVAL, "%s '%.80s': the model does not say how many planes its "
+                        "input has", o->op_type, label(o));
+    }
+    return 0;
+}
+
+static int add_relu(Loader *l, const OnnxNode *o)
+{
+    int in[1], ret;
+    FsrNode *n;
+
+    if ((ret = check_attrs(l, o, "")) < 0 || (ret = check_inputs(l, o, 1, 1)) < 0 ||
+        (ret = resolve_all(l, o, in)) < 0)
+        return ret;
+    n = fsr_load_add_node(l, FSR_OP_RELU, label(o));
+    n->nb_in    = 1;
+    n->in[0]    = in[0];
+    n->channels = l->net->nodes[in[0]].channels;
+    n->scale    = l->net->nodes[in[0]].scale;
+    return l->net->nb_nodes - 1;
+}
+
+static int add_shuffle(Loader *l, const OnnxNode *o)
+{
+    const OnnxAttr *mode = fsr_load_find_attr(o, "mode");
+    int64_t block = attr_int(o, "blocksize", 0);
+    int in[1], ret;
+    FsrNode *n, *src;
+
+    if ((ret = check_attrs(l, o, " blocksize mode ")) < 0 ||
+        (ret = check_inputs(l, o, 1, 1)) < 0 || (ret = resolve_all(l, o, in)) < 0)
+        return ret;
+    src = &l->net->nodes[in[0]];
+    if (mode && !attr_is(mode, "DCR") && !attr_is(mode, "CRD"))
+        return FAIL(l, -EINVAL, "DepthToSpace '%.80s': unknown mode", label(o));
+    if (block < 1 || block * src->scale > FSR_NN_MAX_SCALE)
+        return FAIL(l, -ENOSYS, "DepthToSpace '%.80s': blocksize %lld is not supported "
+                    "(enlargement up to %d in all)", label(o), (long long)block, FSR_NN_MAX_SCALE);
+    if (src->channels % (block * block))
+        return FAIL(l, -EINVAL, "DepthToSpace '%.80s': %d planes cannot be divided by %lld",
+                    label(o), src->channels, (long long)(block * block));
+    n = fsr_load_add_node(l, FSR_OP_SHUFFLE, label(o));
+    n->nb_in    = 1;
+    n->in[0]    = in[0];
+    n->block    = (int)block;
+    n->crd      = mode && attr_is(mode, "CRD");
+    n->channels = src->channels / (int)(block * block);
+    n->scale    = src->scale * (int)block;
+    return l->net->nb_nodes - 1;
+}
+
+static int add_concat(Loader *l, const OnnxNode *o)
+{
+    int in[FSR_NN_MAX_INPUTS], ret, channels = 0;
+    int64_t axis = attr_int(o, "axis", 0);
+    FsrNode *n;
+
+    if ((ret = check_attrs(l, o, " axis ")) < 0 ||
+        (ret = check_inputs(l, o, 1, FSR_NN_MAX_INPUTS)) < 0 || (ret = resolve_all(l, o, in)) < 0)
+        return ret;
+    if (axis != 1 && axis != -3)
+        return FAIL(l, -ENOSYS, "Concat '%.80s': only axis 1 (planes) is supported", label(o));
+    for (size_t i = 0; i < o->n_input; i++) {
+        channels += l->net->nodes[in[i]].channels;
+        if (l->net->nodes[in[i]].scale != l->net->nodes[in[0]].scale)
+            return FAIL(l, -EINVAL, "Concat '%.80s': inputs of different sizes", label(o));
+    }
+    if (channels > FSR_NN_MAX_CHANNELS)
+        return FAIL(l, -E2BIG, "Concat '%.80s': more than %d planes", label(o),
+                    FSR_NN_MAX_CHANNELS);
+    n = fsr_load_add_node(l, FSR_OP_CONCAT, label(o));
+    n->nb_in = (int)o->n_input;
+    memcpy(n->in, in, o->n_input * sizeof(*in));
+    n->channels = channels;
+    n->scale    = l->net->nodes[in[0]].scale;
+    return l->net->nb_nodes - 1;
+}
+
+/* ---- operators on single values ----------------------------------------------- */
+
+/* A map of node src, with room for one or two factors per plane. */
+static int add_map(Loader *l, const OnnxNode *o, int src, FsrMap map)
+{
+    const FsrNode *in = &l->net->nodes[src];
+    const size_t   room = fsr_nn_stride(in->channels, 0);
+    FsrNode *n = fsr_load_add_node(l, FSR_OP_MAP, label(o));
+
+    n->map      = map;
+    n->nb_in    = 1;
+    n->in[0]    = src;
+    n->channels = in->channels;
+    n->scale    = in->scale;
+    n->weights  = calloc(room, sizeof(*n->weights));
+    n->bias     = calloc(room, sizeof(*n->bias));
+    if (!n->weights || !n->bias)
+        return FAIL(l, -ENOMEM, "out of memory");
+    return l->net->nb_nodes - 1;
+}
+
+/* A tensor with one value or one for each plane: rank 1 where the operator says so
+ * (vector), else planes at the third dimension from the end. */
+static int per_plane(Loader *l, const OnnxNode *o, const char *name, int channels, int vector,
+                     float *dst)
+{
+    const OnnxTensor *t = fsr_load_find_tensor(l, name);
+    float  *v = NULL;
+    int64_t count;
+    int     ret;
+
+    if (!t)
+        return FAIL(l, -EINVAL, "%s '%.80s': tensor '%.80s' is missing", o->op_type, label(o), name);
+    if ((ret = fsr_load_tensor_count(l, t, &count)) < 0)
+        return ret;
+    for (size_t i = 0; i < t->n_dims; i++)
+        if (t->dims[i] != 1 && (t->dims[i] != channels || i + (vector ? 1 : 3) != t->n_dims))
+            return FAIL(l, -ENOSYS, "%s '%.80s': '%.80s' must have one value or one for each "
+                        "plane", o->op_type, label(o), name);
+    if ((ret = fsr_load_read_tensor(l, t, &v)) >= 0)
+        for (int c = 0; c < channels; c++)
+            dst[c] = v[count == 1 ? 0 : c];
+    free(v);
+    return ret;
+}
+
+/* The value of node's input i, which the operator allows to be an attribute, an input or absent. */
+static int scalar(Loader *l, const OnnxNode *o, const char *attr, size_t i, float def, float *dst)
+{
+    const OnnxAttr *a = fsr_load_find_attr(o, attr);
+
+    *dst = a ? a->f : def;
+    if (o->n_input <= i || !*str(o->input[i]))
+        return 0;
+    return per_plane(l, o, o->input[i], 1, 1, dst);
+}
+
+static int one_input(Loader *l, const OnnxNode *o, size_t max_inputs, const char *attrs)
+{
+    int src, ret;
+
+    if ((ret = check_attrs(l, o, attrs)) < 0 || (ret = check_inputs(l, o, 1, max_inputs)) < 0 ||
+        (src = ret = fsr_load_resolve(l, str(o->input[0]))) < 0)
+        return ret;
+    if (!l->net->nodes[src].channels)
+        return FAIL(l, -EINVAL, "%s '%.80s': the model does not say how many planes its input has",
+                    o->op_type, label(o));
+    return src;
+}
+
+static int add_slope(Loader *l, const OnnxNode *o)
+{
+    const OnnxAttr *alpha = fsr_load_find_attr(o, "alpha");
+    const int prelu = !strcmp(o->op_type, "PRelu");
+    FsrNode *n;
+    int src, ret;
+
+    if ((src = one_input(l, o, 1 + prelu, prelu ? "" : " alpha ")) < 0)
+        return src;
+    if (prelu && (ret = check_inputs(l, o, 2, 2)) < 0)
+        return ret;
+    if ((ret = add_map(l, o, src, FSR_MAP_SLOPE)) < 0)
+        return ret;
+    n = &l->net->nodes[ret];
+    if (prelu) {
+        int code = per_plane(l, o, str(o->input[1]), n->channels, 0, n->weights);
+        return code < 0 ? code : ret;
+    }
+    for (int c = 0; c < n->channels; c++)
+        n->weights[c] = alpha ? alpha->f : 0.01f;
+    return ret;
+}
+
+static int add_clip(Loader *l, const OnnxNode *o)
+{
+    float lo, hi;
+    int src, ret;
+
+    if ((src = one_input(l, o, 3, " min max ")) < 0)
+        return src;
+    if ((ret = scalar(l, o, "min", 1, -FLT_MAX, &lo)) < 0 ||
+        (ret = scalar(l, o, "max", 2, FLT_MAX, &hi)) < 0 ||
+        (ret = add_map(l, o, src, FSR_MAP_CLIP)) < 0)
+        return ret;
+    l->net->nodes[ret].weights[0] = lo;
+    l->net->nodes[ret].bias[0]    = hi;
+    return ret;
+}
+
+static int add_curve(Loader *l, const OnnxNode *o)
+{
+    const int hard = !strcmp(o->op_type, "HardSigmoid");
+    const OnnxAttr *alpha = fsr_load_find_attr(o, "alpha"), *beta = fsr_load_find_attr(o, "beta");
+    int src, ret;
+
+    if ((src = one_input(l, o, 1, hard ? " alpha beta " : "")) < 0)
+        return src;
+    ret = add_map(l, o, src, hard ? FSR_MAP_HARD_SIGMOID :
+                  !strcmp(o->op_type, "Tanh") ? FSR_MAP_TANH : FSR_MAP_SIGMOID);
+    if (ret >= 0) {
+        l->net->nodes[ret].weights[0] = alpha ? alpha->f : 0.2f;
+        l->net->nodes[ret].bias[0]    = beta ? beta->f : 0.5f;
+    }
+    return ret;
+}
+
+static int add_batch_norm(Loader *l, const OnnxNode *o)
+{
+    const OnnxAttr *eps = fsr_load_find_attr(o, "epsilon");
+    float  *t = NULL;               /* scale, shift, mean, variance of each plane */
+    int     src, ret, planes;
+
+    if ((src = one_input(l, o, 5, " epsilon momentum training_mode spatial ")) < 0)
+        return src;
+    if ((ret = check_inputs(l, o, 5, 5)) < 0)
+        return ret;
+    if (attr_int(o, "training_mode", 0) || attr_int(o, "spatial", 1) != 1)
+        return FAIL(l, -ENOSYS, "BatchNormalization '%.80s': only inference over planes is "
+                    "supported", label(o));
+    if ((ret = add_map(l, o, src, FSR_MAP_AFFINE)) < 0)
+        return ret;
+    planes = l->net->nodes[ret].channels;
+    if (!(t = malloc(4 * planes * sizeof(*t))))
+        return FAIL(l, -ENOMEM, "out of memory");
+    for (int i = 0, code; i < 4; i++)
+        if ((code = per_plane(l, o, str(o->input[i + 1]), planes, 1, t + i * planes)) < 0)
+            ret = code;
+    for (int c = 0; ret >= 0 && c < planes; c++) {
+        const double var = t[3 * planes + c] + (double)(eps ? eps->f : 1e-5f);
+        FsrNode *n = &l->net->nodes[ret];
+
+        if (!(var > 0)) {
+            ret = FAIL(l, -EINVAL, "BatchNormalization '%.80s': variance of plane %d is not "
+                       "positive", label(o), c);
+            break;
+        }
+        n->weights[c] = (float)(t[c] / sqrt(var));
+        n->bias[c]    = (float)(t[planes + c] - t[2 * planes + c] * t[c] / sqrt(var));
+    }
+    free(t);
+    return ret;
+}
+
+/* ---- arithmetic of two values -------------------------------------------------- */
+
+/* One side is a constant: y = x * weight + bias for each plane. */
+static int add_with_constant(Loader *l, const OnnxNode *o, int side, FsrOp op)
+{
+    FsrNode *n;
+    int src, ret, code;
+
+    if ((src = ret = fsr_load_resolve(l, str(o->input[!side]))) < 0)
+        return ret;
+    if (!l->net->nodes[src].channels)
+        return FAIL(l, -EINVAL, "%s '%.80s': the model does not say how many planes its input has",
+                    o->op_type, label(o));
+    if ((ret = add_map(l, o, src, FSR_MAP_AFFINE)) < 0)
+        return ret;
+    n = &l->net->nodes[ret];
+    code = per_plane(l, o, str(o->input[side]), n->channels, 0,
+                     op == FSR_OP_MUL ? n->weights : n->bias);
+    if (code < 0)
+        return code;
+    for (int c = 0; op != FSR_OP_MUL && c < n->channels; c++) {
+        n->weights[c] = op == FSR_OP_SUB && side == 0 ? -1 : 1;
+        if (op == FSR_OP_SUB && side == 1)
+            n->bias[c] = -n->bias[c];
+    }
+    return ret;
+}
+
+static int add_arithmetic(Loader *l, const OnnxNode *o)
+{
+    const FsrOp op = !strcmp(o->op_type, "Add") ? FSR_OP_ADD :
+                     !strcmp(o->op_type, "Sub") ? FSR_OP_SUB : FSR_OP_MUL;
+    int in[2], ret;
+    FsrNode *n;
+    const FsrNode *a, *b;
+
+    if ((ret = check_attrs(l, o, "")) < 0 || (ret = check_inputs(l, o, 2, 2)) < 0)
+        return ret;
+    for (int side = 0; side < 2; side++)
+        if (fsr_load_find_tensor(l, str(o->input[side])))
+            return add_with_constant(l, o, side, op);
+    if ((ret = resolve_all(l, o, in)) < 0)
+        return ret;
+    a = &l->net->nodes[in[0]];
+    b = &l->net->nodes[in[1]];
+    if (a->scale != b->scale || (a->channels != b->channels && a->channels != 1 && b->channels != 1))
+        return FAIL(l, -ENOSYS, "%s '%.80s': inputs of different shapes are not supported",
+                    o->op_type, label(o));
+    n = fsr_load_add_node(l, op, label(o));
+    n->nb_in    = 2;
+    n->in[0]    = in[0];
+    n->in[1]    = in[1];
+    n->channels = a->channels > b->channels ? a->channels : b->channels;
+    n->scale    = a->scale;
+    return l->net->nb_nodes - 1;
+}
+
+/* ---- enlargement by convolution and pixel shuffle -------------------------------- */
+
+/* A convolution with block^2 results for each plane, kernel k x k around each sample (first
+ * tap at -pad), and the shuffle that puts them in place. weights: made here, zero. */
+static int add_enlarging(Loader *l, const OnnxNode *o, int src, int planes, int block, int k, int pad)
+{
+    const FsrNode *in = &l->net->nodes[src];
+    const size_t taps = (size_t)in->channels * k * k;
+    FsrNode *n;
+
+    if (block < 1 || block * in->scale > FSR_NN_MAX_SCALE || k > FSR_NN_MAX_KERNEL ||
+        (int64_t)planes * block * block > FSR_NN_MAX_CHANNELS)
+        return FAIL(l, -ENOSYS, "%s '%.80s': enlargement by %d with a kernel this large is not "
+                    "supported", o->op_type, label(o), block);
+    if ((l->weights += (int64_t)planes * block * block * taps) > FSR_NN_MAX_WEIGHTS)
+        return FAIL(l, -E2BIG, "more than %lld weights in all", (long long)FSR_NN_MAX_WEIGHTS);
+    n = fsr_load_add_node(l, FSR_OP_CONV, label(o));
+    n->nb_in    = 1;
+    n->in[0]    = src;
+    n->scale    = in->scale;
+    n->channels = planes * block * block;
+    n->kw       = n->kh = k;
+    n->pad_left = n->pad_top = pad;
+    n->weights  = calloc(n->channels * taps, sizeof(*n->weights));
+    n->bias     = calloc(n->channels, sizeof(*n->bias));
+    if (!n->weights || !n->bias)
+        return FAIL(l, -ENOMEM, "out of memory");
+    n = fsr_load_add_node(l, FSR_OP_SHUFFLE, label(o));
+    n->nb_in    = 1;
+    n->in[0]    = l->net->nb_nodes - 2;
+    n->block    = block;
+    n->crd      = 1;
+    n->channels = planes;
+    n->scale    = in->scale * block;
+    return l->net->nb_nodes - 1;
+}
+
+static int floor_div(int a, int b)
+{
+    return a >= 0 ? a / b : -((-a + b - 1) / b);
+}
+
+/* Result sample Y = s y + phase gets input y + d through tap phase + pad - s d. */
+static void split_phases(const FsrNode *in, FsrNode *n, const float *w, int planes, int s, int k,
+                         int pad)
+{
+    for (int c = 0; c < planes; c++)
+        for (int phase = 0; phase < s * s; phase++)
+            for (int i = 0; i < in->channels; i++)
+                for (int y = 0; y < n->kh; y++)
+                    for (int x = 0; x < n->kw; x++) {
+                        const int ty = phase / s + pad - s * (y - n->pad_top);
+                        const int tx = phase % s + pad - s * (x - n->pad_left);
+                        if (ty >= 0 && ty < k && tx >= 0 && tx < k)
+                            n->weights[((((size_t)c * s * s + phase) * in->channels + i) * n->kh +
+                                        y) * n->kw + x] =
+                                w[(((size_t)i * planes + c) * k + ty) * k + tx];
+                    }
+}
+
+/* ConvTranspose that enlarges by its stride. */
+static int add_conv_transpose(Loader *l, const OnnxNode *o)
+{
+    const OnnxAttr *strides = fsr_load_find_attr(o, "strides"), *pads = fsr_load_find_attr(o, "pads");
+    const OnnxAttr *extra = fsr_load_find_attr(o, "output_padding");
+    const OnnxTensor *w;
+    float *v = NULL, *bias = NULL;
+    int src, ret, s, k, pad, planes, first, last;
+
+    if ((src = one_input(l, o, 3, " dilations group kernel_shape pads strides output_padding ")) < 0)
+        return src;
+    if (!(w = o->n_input > 1 ? fsr_load_find_tensor(l, str(o->input[1])) : NULL) || w->n_dims != 4)
+        return FAIL(l, -EINVAL, "ConvTranspose '%.80s': its weights are missing or not 4-D", label(o));
+    if (w->dims[0] != l->net->nodes[src].channels || w->dims[1] < 1 ||
+        w->dims[1] > FSR_NN_MAX_CHANNELS || w->dims[2] < 1 || w->dims[2] > 4 * FSR_NN_MAX_KERNEL ||
+        w->dims[2] != w->dims[3])
+        return FAIL(l, -ENOSYS, "ConvTranspose '%.80s': only square kernels, weights for as many "
+                    "planes as its input has", label(o));
+    planes = (int)w->dims[1];
+    k      = (int)w->dims[2];
+    s      = strides && strides->n_ints == 2 && strides->ints[0] == strides->ints[1] &&
+             strides->ints[0] > 0 && strides->ints[0] <= FSR_NN_MAX_SCALE ? (int)strides->ints[0] : 0;
+    pad    = pads && pads->n_ints == 4 && pads->ints[0] == pads->ints[1] && pads->ints[0] >= 0 &&
+             pads->ints[0] < k ? (int)pads->ints[0] : pads ? -1 : 0;
+    if (!s || pad < 0 || attr_int(o, "group", 1) != 1 || !all_ones(fsr_load_find_attr(o, "dilations")) ||
+        (pads && pads->ints[2] != pads->ints[3]) ||
+        (extra && (extra->n_ints != 2 || extra->ints[0] != extra->ints[1])) ||
+        k - pad - (pads ? pads->ints[2] : 0) + (extra ? extra->ints[0] : 0) != s)
+        return FAIL(l, -ENOSYS, "ConvTranspose '%.80s': only one group, equal strides, and pads that "
+                    "make the result exactly that many times as large", label(o));
+    first = floor_div(pad - k + 1 + s - 1, s);          /* smallest and largest d of split_phases */
+    last  = floor_div(s - 1 + pad, s);
+    if ((ret = fsr_load_read_tensor(l, w, &v)) < 0 ||
+        (ret = add_enlarging(l, o, src, planes, s, last - first + 1, -first)) < 0)
+        goto end;
+    split_phases(&l->net->nodes[src], &l->net->nodes[ret - 1], v, planes, s, k, pad);
+    if (o->n_input > 2 && *str(o->input[2])) {
+        int code = (bias = malloc(planes * sizeof(*bias))) ?
+                   per_plane(l, o, o->input[2], planes, 1, bias) : FAIL(l, -ENOMEM, "out of memory");
+        if (code < 0)
+            ret = code;
+        for (int c = 0; ret >= 0 && c < planes * s * s; c++)
+            l->net->nodes[ret - 1].bias[c] = bias[c / (s * s)];
+    }
+end:
+    free(v);
+    free(bias);
+    return ret;
+}
+
+static int add_identity(Loader *l, const OnnxNode *o)
+{
+    int ret = check_inputs(l, o, 1, 1);
+    return ret < 0 ? ret : fsr_load_resolve(l, str(o->input[0]));
+}
+
+static const struct {
+    const char *name;
+    int       (*add)(Loader *l, const OnnxNode *o);
+} operators[] = {
+    { "Add",                add_arithmetic },
+    { "BatchNormalization", add_batch_norm },
+    { "Clip",               add_clip },
+    { "Concat",             add_concat },
+    { "Conv",               add_conv },
+    { "ConvTranspose",      add_conv_transpose },
+    { "DepthToSpace",       add_shuffle },
+    { "HardSigmoid",        add_curve },
+    { "Identity",           add_identity },
+    { "LeakyRelu",          add_slope },
+    { "Mul",                add_arithmetic },
+    { "PRelu",              add_slope },
+    { "Relu",               add_relu },
+    { "Sigmoid",            add_curve },
+    { "Sub",                add_arithmetic },
+    { "Tanh",               add_curve },
+};
+
+int fsr_load_operator(Loader *l, const OnnxNode *o)
+{
+    const char *op = str(o->op_type);
+
+    if (*str(o->domain) && strcmp(o->domain, "ai.onnx"))
+        return FAIL(l, -ENOSYS, "node '%.80s': operator %.40s of domain '%.40s' is not supported",
+                    label(o), op, o->domain);
+    for (size_t i = 0; i < sizeof(operators) / sizeof(*operators); i++)
+        if (!strcmp(op, operators[i].name))
+            return operators[i].add(l, o);
+    return FAIL(l, -ENOSYS, "node '%.80s': operator %.40s is not supported", label(o), op);
+}

@@ -1,0 +1,107 @@
+/* Compiled with -O3: plain loops that the compiler turns into vectors. */
+#include "nn/ops.h"
+
+#include <math.h>
+
+#include "nn/kernels.h"
+
+static float combine(FsrOp op, float a, float b)
+{
+    return op == FSR_OP_MUL ? a * b : op == FSR_OP_SUB ? a - b : a + b;
+}
+
+static float plane(const FsrRow *r, int x, int c)
+{
+    const float *sample = r->data + (size_t)x * r->stride;
+
+    c = r->planes == 1 ? 0 : c;
+    return r->bf16 ? fsr_from_bf16(((const uint16_t *)sample)[c]) : sample[c];
+}
+
+/* Any formats and planes. */
+static void slow(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride, const FsrRow *a,
+                 const FsrRow *b, int width)
+{
+    const int planes = a->planes > b->planes ? a->planes : b->planes;
+
+    for (int x = 0; x < width; x++, dst += dst_stride)
+        for (int c = 0; c < planes; c++) {
+            float v = combine(op, plane(a, x, c), plane(b, x, c));
+            v = relu && v < 0 ? 0 : v;
+            if (dst_bf16)
+                ((uint16_t *)dst)[c] = fsr_to_bf16(v);
+            else
+                dst[c] = v;
+        }
+}
+
+static void add_bf16(int relu, uint16_t *dst, const uint16_t *a, const uint16_t *b, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        float v = fsr_from_bf16(a[k]) + fsr_from_bf16(b[k]);
+        dst[k] = fsr_to_bf16(relu && v < 0 ? 0 : v);
+    }
+}
+
+void fsr_ops_arithmetic(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
+                        const FsrRow *a, const FsrRow *b, int width)
+{
+    const size_t n = (size_t)width * dst_stride;
+
+    if (a->planes != b->planes || a->bf16 != dst_bf16 || b->bf16 != dst_bf16) {
+        slow(op, relu, dst, dst_bf16, dst_stride, a, b, width);
+    } else if (dst_bf16) {
+        add_bf16(relu, (uint16_t *)dst, (const uint16_t *)a->data, (const uint16_t *)b->data, 2 * n);
+    } else {
+        for (size_t k = 0; k < n; k++)
+            dst[k] = combine(op, a->data[k], b->data[k]);
+        for (size_t k = 0; relu && k < n; k++)
+            dst[k] = dst[k] < 0 ? 0 : dst[k];
+    }
+}
+
+static float clip(float v, float lo, float hi)
+{
+    v = v < lo ? lo : v;
+    return v > hi ? hi : v;
+}
+
+void fsr_ops_map(const FsrNode *n, float *dst, const float *src, int stride, int width)
+{
+    const size_t len = (size_t)width * stride;
+    const float *a = n->weights, *b = n->bias;
+
+    if (n->op == FSR_OP_RELU) {
+        for (size_t k = 0; k < len; k++)
+            dst[k] = src[k] < 0 ? 0 : src[k];
+        return;
+    }
+    switch (n->map) {
+    case FSR_MAP_AFFINE:
+        for (int x = 0; x < width; x++, src += stride, dst += stride)
+            for (int c = 0; c < stride; c++)
+                dst[c] = src[c] * a[c] + b[c];
+        break;
+    case FSR_MAP_SLOPE:
+        for (int x = 0; x < width; x++, src += stride, dst += stride)
+            for (int c = 0; c < stride; c++)
+                dst[c] = src[c] < 0 ? src[c] * a[c] : src[c];
+        break;
+    case FSR_MAP_CLIP:
+        for (size_t k = 0; k < len; k++)
+            dst[k] = clip(src[k], a[0], b[0]);
+        break;
+    case FSR_MAP_HARD_SIGMOID:
+        for (size_t k = 0; k < len; k++)
+            dst[k] = clip(src[k] * a[0] + b[0], 0, 1);
+        break;
+    case FSR_MAP_SIGMOID:
+        for (size_t k = 0; k < len; k++)
+            dst[k] = 1 / (1 + expf(-src[k]));
+        break;
+    case FSR_MAP_TANH:
+        for (size_t k = 0; k < len; k++)
+            dst[k] = tanhf(src[k]);
+        break;
+    }
+}

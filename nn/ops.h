@@ -1,0 +1,21 @@
+/* Operators that take each sample by itself, a row at a time. */
+#ifndef FASTSR_NN_OPS_H
+#define FASTSR_NN_OPS_H
+
+#include "nn/graph.h"
+
+/* A row to read or write: words, format, planes and words from one sample to the next. */
+typedef struct FsrRow {
+    const float *data;
+    int          bf16, planes, stride;
+} FsrRow;
+
+/* dst = a op b for `width` samples; one side may have a single plane. op: ADD, SUB, MUL.
+ * dst has the planes of the larger side. */
+void fsr_ops_arithmetic(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
+                        const FsrRow *a, const FsrRow *b, int width);
+
+/* n: a map or a Relu, float to float. */
+void fsr_ops_map(const FsrNode *n, float *dst, const float *src, int stride, int width);
+
+#endif /* FASTSR_NN_OPS_H */
