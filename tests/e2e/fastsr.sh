@@ -132,8 +132,8 @@ run_ok "a truncated file" $FFMPEG -v quiet -i "$TMP/short.mkv" -vf fastsr -f nul
 run_ok "seeking into the middle" $FFMPEG -v error -ss 1.3 -i "$CLIP" -vf fastsr -frames:v 10 -f null -
 
 # Colour, aspect ratio, light data pass ------------------------------------------
-$FFMPEG -v error -i "$CLIP" -frames:v 3 -vf setsar=4/3,fastsr -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc -color_range tv \
-    -c:v libx265 -x265-params log-level=none "$TMP/c.mkv" 2>"$TMP/stderr"
+$FFMPEG -v error -i "$CLIP" -frames:v 3 \
+    -vf setsar=4/3,setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc:range=tv,fastsr -c:v libx265 -x265-params log-level=none "$TMP/c.mkv" 2>"$TMP/stderr"
 is "aspect ratio and colour" "$($FFPROBE -v error -show_entries stream=sample_aspect_ratio,color_range,color_space,color_transfer,color_primaries -of csv=p=0 "$TMP/c.mkv")" \
     "4:3,tv,bt2020nc,smpte2084,bt2020"
 HDR=$SHARED/hevc/av_720p_hdr10_static.mp4
