@@ -10,15 +10,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { UNSEEN = -1, VISITING = -2 };
+enum { UNSEEN = -1, VISITING = -2, MAX_IDENTITIES = 16 };
 
+/* FNV-1a. Names are compared through it: a hostile file has thousands, each many kB long. */
+static uint32_t hash(const char *s)
+{
+    uint32_t h = 2166136261u;
+
+    for (; *s; s++)
+        h = (h ^ (uint8_t)*s) * 16777619u;
+    return h;
+}
+
+/* Hashes all names; needs l->graph. */
+static int hash_names(Loader *l)
+{
+    const OnnxGraph *g = l->graph;
+
+    l->made_by = malloc((g->n_node + 1) * sizeof(*l->made_by));
+    l->tensors = malloc((g->n_initializer + 1) * sizeof(*l->tensors));
+    if (!l->made_by || !l->tensors)
+        return FAIL(l, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < g->n_node; i++)
+        l->made_by[i] = hash(str(g->node[i]->output[0]));
+    for (size_t i = 0; i < g->n_initializer; i++)
+        l->tensors[i] = hash(str(g->initializer[i]->name));
+    return 0;
+}
+
+/* The ONNX node whose first output has this name; second outputs nobody here makes. */
 static int find_producer(const Loader *l, const char *value)
 {
+    const uint32_t h = hash(value);
+
     for (size_t i = 0; i < l->graph->n_node; i++)
-        for (size_t j = 0; j < l->graph->node[i]->n_output; j++)
-            if (!strcmp(str(l->graph->node[i]->output[j]), value))
-                return (int)i;
+        if (l->made_by[i] == h && !strcmp(str(l->graph->node[i]->output[0]), value))
+            return (int)i;
     return -1;
+}
+
+static const OnnxTensor *find_initializer(const Loader *l, const char *name)
+{
+    const uint32_t h = hash(name);
+
+    for (size_t i = 0; i < l->graph->n_initializer; i++)
+        if (l->tensors[i] == h && !strcmp(str(l->graph->initializer[i]->name), name))
+            return l->graph->initializer[i];
+    return NULL;
 }
 
 const OnnxAttr *fsr_load_find_attr(const OnnxNode *n, const char *name)
@@ -31,13 +69,13 @@ const OnnxAttr *fsr_load_find_attr(const OnnxNode *n, const char *name)
 
 const OnnxTensor *fsr_load_find_tensor(const Loader *l, const char *name)
 {
-    for (size_t hop = 0; hop <= l->graph->n_node; hop++) {
-        const OnnxNode *n;
+    for (int hop = 0; hop < MAX_IDENTITIES; hop++) {
+        const OnnxTensor *t = find_initializer(l, name);
+        const OnnxNode   *n;
         int i;
 
-        for (size_t j = 0; j < l->graph->n_initializer; j++)
-            if (!strcmp(str(l->graph->initializer[j]->name), name))
-                return l->graph->initializer[j];
+        if (t)
+            return t;
         if ((i = find_producer(l, name)) < 0)
             return NULL;
         n = l->graph->node[i];
@@ -135,21 +173,10 @@ int fsr_load_resolve(Loader *l, const char *value)
                     label(l->graph->node[i]));
     if (l->state[i] != UNSEEN)
         return l->state[i];
-    if (strcmp(str(l->graph->node[i]->output[0]), value))
-        return FAIL(l, -ENOSYS, "node '%.80s': only its first output is supported",
-                    label(l->graph->node[i]));
     l->state[i] = VISITING;
     if ((ret = fsr_load_operator(l, l->graph->node[i])) < 0)
         return ret;
     return l->state[i] = ret;
-}
-
-static int is_initializer(const OnnxGraph *g, const char *name)
-{
-    for (size_t i = 0; i < g->n_initializer; i++)
-        if (!strcmp(str(g->initializer[i]->name), name))
-            return 1;
-    return 0;
 }
 
 static int add_input(Loader *l)
@@ -159,7 +186,7 @@ static int add_input(Loader *l)
     FsrNode *n;
 
     for (size_t i = 0; i < l->graph->n_input; i++) {
-        if (is_initializer(l->graph, str(l->graph->input[i]->name)))
+        if (find_initializer(l, str(l->graph->input[i]->name)))
             continue;                           /* old exporters list weights as inputs */
         if (in)
             return FAIL(l, -ENOSYS, "more than one input ('%.80s' and '%.80s')", str(in->name),
@@ -242,7 +269,7 @@ static int build(Loader *l, const FsrOnnx__Model *m)
         return FAIL(l, -ENOMEM, "out of memory");
     for (size_t i = 0; i < m->graph->n_node; i++)
         l->state[i] = UNSEEN;
-    if ((ret = add_input(l)) < 0 || (ret = copy_meta(l, m)) < 0 ||
+    if ((ret = hash_names(l)) < 0 || (ret = add_input(l)) < 0 || (ret = copy_meta(l, m)) < 0 ||
         (ret = fsr_load_resolve(l, str(m->graph->output[0]->name))) < 0)
         return ret;
     l->net->output = ret;
@@ -273,6 +300,8 @@ int fsr_nn_load(FsrNet **net, const void *onnx, size_t size, char *err, size_t e
         ret = build(&l, m);
     fsr_onnx__model__free_unpacked(m, NULL);
     free(l.state);
+    free(l.made_by);
+    free(l.tensors);
     if (ret < 0)
         fsr_nn_free(&l.net);
     *net = l.net;

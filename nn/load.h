@@ -19,6 +19,8 @@ typedef struct Loader {
     const OnnxGraph *graph;
     const char      *input;
     int             *state;     /* per ONNX node: not seen, being visited or our index */
+    uint32_t        *made_by;   /* hash of the name of each ONNX node's first output */
+    uint32_t        *tensors;   /* hash of the name of each initializer */
     int64_t          weights;
     char            *err;
     size_t           err_size;
