@@ -318,38 +318,36 @@ void ff_fsr_hevc_slice(HEVCContext *s)
 #define QUEUE 16
 
 typedef struct CodingBlock {
+    const MvField  *mvf;                /* at its top left corner */
+    const SliceMap *map;                /* of its slice, or NULL */
     uint16_t        x, y;
     uint8_t         size, skip;
     int8_t          qp;
-    const SliceMap *map;                /* of its slice, or NULL */
 } CodingBlock;
 
 typedef struct Walk {
     FsrRecord      *r;
-    const HEVCSPS  *sps;
-    const MvField  *mvf;                /* by smallest prediction block */
-    const uint8_t  *depth, *skip;       /* by smallest coding block */
+    int             width, height;
+    int             log2_cb, log2_pb, log2_tb;          /* smallest coding, prediction, transform block */
+    int             stride_cb, stride_pb, stride_tb;    /* of the tables that have a value for each of them: */
+    const uint8_t  *depth, *skip;       /* by coding block */
     const int8_t   *qp;
-    const uint8_t  *cbf;                /* by smallest transform block */
-    const uint8_t  *bypass;             /* by smallest prediction block; NULL = nowhere */
+    const MvField  *mvf;                /* by prediction block */
+    const uint8_t  *bypass;             /* by prediction block; NULL = nowhere */
+    const uint8_t  *cbf;                /* by transform block */
     const SliceMap *map;                /* of the current coding tree block, or NULL */
     int             full;               /* the record had no room */
     CodingBlock     queue[QUEUE];
     unsigned        queued;             /* blocks that were ever put into it */
 } Walk;
 
-static const MvField *motion_at(const Walk *w, int x, int y)
-{
-    const int log2 = w->sps->log2_min_pu_size;
-
-    return &w->mvf[(y >> log2) * w->sps->min_pu_width + (x >> log2)];
-}
-
-/* Fields of a list that is not used are garbage. */
+/* Fields of a list that is not used are garbage, but the same in one prediction block. */
 static int same_motion(const MvField *a, const MvField *b)
 {
     if (a->pred_flag != b->pred_flag)
         return 0;
+    if (!memcmp(a->mv, b->mv, sizeof(a->mv)) && !memcmp(a->ref_idx, b->ref_idx, sizeof(a->ref_idx)))
+        return 1;
     for (int l = 0; l < 2; l++)
         if (a->pred_flag & (PF_L0 << l) &&
             (a->mv[l].x != b->mv[l].x || a->mv[l].y != b->mv[l].y || a->ref_idx[l] != b->ref_idx[l]))
@@ -360,23 +358,27 @@ static int same_motion(const MvField *a, const MvField *b)
 /* Is one of n bytes not zero? */
 static int any_byte(const uint8_t *p, int n)
 {
-    uint64_t word = 0;
+    uint64_t word8 = 0;
+    uint32_t word4 = 0;
+    uint16_t word2 = 0;
 
     for (; n >= 8; n -= 8, p += 8) {
-        memcpy(&word, p, 8);
-        if (word)
+        memcpy(&word8, p, 8);
+        if (word8)
             return 1;
     }
-    for (; n > 0; n--)
-        word |= *p++;
-    return word != 0;
+    if (n & 4)
+        memcpy(&word4, p, 4);
+    if (n & 2)
+        memcpy(&word2, p + (n & 4), 2);
+    return word4 | word2 | (n & 1 ? p[n - 1] : 0);
 }
 
 static int has_residual(const Walk *w, int x, int y, int width, int height)
 {
-    const int log2 = w->sps->log2_min_tb_size, stride = w->sps->min_tb_width;
-    const int x0 = x >> log2, n = ((x + width - 1) >> log2) - x0 + 1;
-    const uint8_t *row = w->cbf + (y >> log2) * stride + x0;
+    const int log2 = w->log2_tb, stride = w->stride_tb;
+    const int n = ((x + width - 1) >> log2) - (x >> log2) + 1;
+    const uint8_t *row = w->cbf + (y >> log2) * stride + (x >> log2);
 
     for (int rows = ((y + height - 1) >> log2) - (y >> log2) + 1; rows > 0; rows--, row += stride)
         if (any_byte(row, n))
@@ -422,34 +424,44 @@ static void add_part(Walk *w, const FsrBlock *like, const SliceMap *map, const M
         *b = (FsrBlock) { .x = b->x, .y = b->y, .w = b->w, .h = b->h, .ref = { FSR_NO_REF, FSR_NO_REF } };
 }
 
+/* Two parts that meet below (or, if down, right of) a quarter, the half or three quarters. */
+static void add_two_parts(Walk *w, const CodingBlock *cb, const FsrBlock *like, int down)
+{
+    const int x = cb->x, y = cb->y, size = cb->size, n = size >> w->log2_pb;
+    const ptrdiff_t step = down ? 1 : w->stride_pb;
+    const MvField *m = cb->mvf, *last = m + (n - 1) * (w->stride_pb + 1);
+    int at = size / 2;
+
+    if (n >= 4) {
+        if (!same_motion(m, m + n / 4 * step))
+            at = size / 4;
+        else if (same_motion(m, m + n / 2 * step))
+            at = size / 4 * 3;
+    }
+    if (down) {
+        add_part(w, like, cb->map, m,    x,      y, at,        size);
+        add_part(w, like, cb->map, last, x + at, y, size - at, size);
+    } else {
+        add_part(w, like, cb->map, m,    x, y,      size, at);
+        add_part(w, like, cb->map, last, x, y + at, size, size - at);
+    }
+}
+
 /*
  * The parts of an inter coding block. The decoder does not keep the partitioning, but the
- * motion tells it as far as it matters (H.265 table 7-10): two parts meet at a quarter,
- * the half or three quarters and always hold one of the corners top left and bottom right
- * each; four parts meet in the middle.
+ * motion tells it as far as it matters (H.265 table 7-10): of two parts each has one of the
+ * corners top left and bottom right, and four parts meet in the middle.
  */
 static void add_inter(Walk *w, const CodingBlock *cb, const FsrBlock *like)
 {
-    const int x = cb->x, y = cb->y, size = cb->size, half = size / 2, quarter = size / 4;
-    const int far = size - (1 << w->sps->log2_min_pu_size);
-    const MvField *tl = motion_at(w, x, y),       *tr = motion_at(w, x + far, y);
-    const MvField *bl = motion_at(w, x, y + far), *br = motion_at(w, x + far, y + far);
+    const int x = cb->x, y = cb->y, size = cb->size, half = size / 2, far = (size >> w->log2_pb) - 1;
+    const MvField *tl = cb->mvf, *tr = tl + far, *bl = tl + far * w->stride_pb, *br = bl + far;
     const int across = same_motion(tl, tr), down = same_motion(tl, bl);
 
     if (across && down && same_motion(tl, br)) {
         add_part(w, like, cb->map, tl, x, y, size, size);
     } else if (across != down && same_motion(br, down ? tr : bl)) {
-        int at = half;
-
-        if (size > 1 << w->sps->log2_min_cb_size) {
-            if (!same_motion(tl, down ? motion_at(w, x + quarter, y) : motion_at(w, x, y + quarter)))
-                at = quarter;
-            else if (same_motion(tl, down ? motion_at(w, x + half, y) : motion_at(w, x, y + half)))
-                at = half + quarter;
-        }
-        add_part(w, like, cb->map, tl, x, y, down ? at : size, down ? size : at);
-        add_part(w, like, cb->map, br, down ? x + at : x, down ? y : y + at,
-                 down ? size - at : size, down ? size : size - at);
+        add_two_parts(w, cb, like, down);
     } else {
         add_part(w, like, cb->map, tl, x, y, half, half);
         add_part(w, like, cb->map, tr, x + half, y, half, half);
@@ -458,50 +470,48 @@ static void add_inter(Walk *w, const CodingBlock *cb, const FsrBlock *like)
     }
 }
 
-static int coding_index(const HEVCSPS *sps, int x, int y)
-{
-    return (y >> sps->log2_min_cb_size) * sps->min_cb_width + (x >> sps->log2_min_cb_size);
-}
-
 static void add_coding_block(Walk *w, const CodingBlock *cb)
 {
-    const MvField *m = motion_at(w, cb->x, cb->y);
     FsrBlock like = { .mode = FSR_INTRA, .qp = cb->qp, .ref = { FSR_NO_REF, FSR_NO_REF } };
 
-    if (w->bypass && w->bypass[m - w->mvf])
+    if (w->bypass && w->bypass[cb->mvf - w->mvf])
         like.flags = FSR_BLOCK_LOSSLESS;
-    if (m->pred_flag == PF_INTRA) {
+    if (cb->mvf->pred_flag == PF_INTRA) {
         add_part(w, &like, NULL, NULL, cb->x, cb->y, cb->size, cb->size);
     } else if (cb->skip) {
         like.mode = FSR_SKIP;
-        add_part(w, &like, cb->map, m, cb->x, cb->y, cb->size, cb->size);
+        add_part(w, &like, cb->map, cb->mvf, cb->x, cb->y, cb->size, cb->size);
     } else {
         like.mode = FSR_INTER;
         add_inter(w, cb, &like);
     }
 }
 
-static void prefetch_motion(const Walk *w, int x, int y)
+static void prefetch(const void *p)
 {
 #ifdef __GNUC__
-    __builtin_prefetch(motion_at(w, x, y));
+    __builtin_prefetch(p);
 #endif
 }
 
-static void queue_coding_block(Walk *w, int x, int y, int size)
+/* index: of its top left corner in the tables by smallest coding block. */
+static void queue_coding_block(Walk *w, int x, int y, int size, int index)
 {
-    const int far = size - (1 << w->sps->log2_min_pu_size);
-    const int index = coding_index(w->sps, x, y);
+    const int stride = w->stride_pb;
+    const MvField *m = w->mvf + (y >> w->log2_pb) * stride + (x >> w->log2_pb);
     CodingBlock *cb = &w->queue[w->queued % QUEUE];
 
     if (w->queued >= QUEUE)
         add_coding_block(w, cb);
-    *cb = (CodingBlock) { x, y, size, w->skip[index], w->qp[index], w->map };
+    *cb = (CodingBlock) { .mvf = m, .map = w->map, .x = x, .y = y, .size = size,
+                          .skip = w->skip[index], .qp = w->qp[index] };
     w->queued++;
-    prefetch_motion(w, x, y);
+    prefetch(m);
     if (!cb->skip) {
-        prefetch_motion(w, x, y + far);
-        prefetch_motion(w, x + far, y + far);
+        const int far = (size >> w->log2_pb) - 1;
+        prefetch(m + far * stride);
+        prefetch(m + far * (stride + 1));
+        prefetch(w->cbf + (y >> w->log2_tb) * w->stride_tb + (x >> w->log2_tb));
     }
 }
 
@@ -517,18 +527,18 @@ static void flush_queue(Walk *w)
  * streams) the tree still ends at the smallest block and inside the picture. */
 static void walk_tree(Walk *w, int x, int y, int log2_size, int depth)
 {
-    const HEVCSPS *sps = w->sps;
     const int size = 1 << log2_size, half = size / 2;
+    const int index = (y >> w->log2_cb) * w->stride_cb + (x >> w->log2_cb);
 
-    if (log2_size == sps->log2_min_cb_size ||
-        (x + size <= sps->width && y + size <= sps->height && w->depth[coding_index(sps, x, y)] <= depth)) {
-        queue_coding_block(w, x, y, size);
+    if (log2_size == w->log2_cb ||
+        (w->depth[index] <= depth && x + size <= w->width && y + size <= w->height)) {
+        queue_coding_block(w, x, y, size, index);
         return;
     }
     for (int i = 0; i < 4; i++) {
         const int xi = x + (i & 1) * half, yi = y + (i >> 1) * half;
 
-        if (xi < sps->width && yi < sps->height)
+        if (xi < w->width && yi < w->height)
             walk_tree(w, xi, yi, log2_size - 1, depth + 1);
     }
 }
@@ -556,10 +566,9 @@ static int is_decoded(const HEVCContext *s, const HEVCSPS *sps, const int32_t *s
     return !s->fsr->rows_broken || ((rs + 1) % sps->ctb_width && slice_address[rs + 1] >= 0);
 }
 
-static void add_blocks(Walk *w, HEVCContext *s, HEVCLayerContext *l, const HEVCFrame *cur, const HEVCPPS *pps)
+static void add_blocks(Walk *w, HEVCContext *s, const HEVCSPS *sps, const HEVCPPS *pps,
+                       const HEVCFrame *cur, const int32_t *slice_address)
 {
-    const HEVCSPS *sps = w->sps;
-    const int32_t *slice_address = TABLE(s, l, tab_slice_address);
     const RefPicListTab *lists = SLICE_LISTS(cur);
     const int nb_ctbs = sps->ctb_width * sps->ctb_height;
 
@@ -584,21 +593,35 @@ static void fill(FsrRecord *r, HEVCContext *s, HEVCLayerContext *l, const HEVCFr
 {
     const HEVCSPS *sps = SPS(s, l);
     const HEVCPPS *pps = PPS(s);
-    Walk w = { .r = r, .sps = sps, .mvf = cur->tab_mvf };
+    Walk w;
 
     r->nb_slices = FFMIN(s->slice_idx + 1, UINT16_MAX);
+    r->state     = FSR_PARTIAL;
     add_held(r, s);
     check_rows(s);
     /* A parameter set that came within the picture can have taken these away. */
-    if (sps && pps && w.mvf && sps->width == r->coded_w && sps->height == r->coded_h) {
-        w.depth  = TABLE(s, l, tab_ct_depth);
-        w.skip   = TABLE(s, l, skip_flag);
-        w.qp     = TABLE(s, l, qp_y_tab);
-        w.cbf    = TABLE(s, l, cbf_luma);
-        w.bypass = pps->transquant_bypass_enable_flag || PCM_ENABLED(sps) ? TABLE(s, l, is_pcm) : NULL;
-        add_blocks(&w, s, l, cur, pps);
-    }
-    r->state = r->missing_ctbs || w.full ? FSR_PARTIAL : FSR_DONE;
+    if (!sps || !pps || !cur->tab_mvf || sps->width != r->coded_w || sps->height != r->coded_h)
+        return;
+    w.r         = r;
+    w.width     = sps->width;
+    w.height    = sps->height;
+    w.log2_cb   = sps->log2_min_cb_size;
+    w.log2_pb   = sps->log2_min_pu_size;
+    w.log2_tb   = sps->log2_min_tb_size;
+    w.stride_cb = sps->min_cb_width;
+    w.stride_pb = sps->min_pu_width;
+    w.stride_tb = sps->min_tb_width;
+    w.depth     = TABLE(s, l, tab_ct_depth);
+    w.skip      = TABLE(s, l, skip_flag);
+    w.qp        = TABLE(s, l, qp_y_tab);
+    w.mvf       = cur->tab_mvf;
+    w.bypass    = pps->transquant_bypass_enable_flag || PCM_ENABLED(sps) ? TABLE(s, l, is_pcm) : NULL;
+    w.cbf       = TABLE(s, l, cbf_luma);
+    w.queued    = 0;
+    w.full      = 0;
+    add_blocks(&w, s, sps, pps, cur, TABLE(s, l, tab_slice_address));
+    if (!r->missing_ctbs && !w.full)
+        r->state = FSR_DONE;
 }
 
 /* From FFmpeg 7.1 on film grain is put on a second frame, whose side data are copies. */
