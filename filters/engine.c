@@ -88,7 +88,7 @@ static int holds(const FsrMotion *m, uint32_t number)
 
 /*
  * Free what no later picture can refer to. When all numbers up to m are done, what m's
- * decoder did not hold after m is out of reach for good.
+ * decoder did not hold after m is out of reach for good. The last one may be shown again.
  */
 static void settle(FsrEngine *e, uint32_t number)
 {
@@ -97,7 +97,7 @@ static void settle(FsrEngine *e, uint32_t number)
     if (!m || !m->has_motion || m->duplicate)
         return;
     for (FsrNode *n = e->head; n; n = n->next)
-        if (n->done && n->kept && n != m && (n->epoch != m->epoch || (n->number < m->number && !holds(&m->motion, n->number))))
+        if (n->done && n->kept && n != m && n->next && (n->epoch != m->epoch || (n->number < m->number && !holds(&m->motion, n->number))))
             drop_state(n);
 }
 

@@ -76,7 +76,8 @@ int fsr_choose_key(FsrEngine *e, FsrNode *n)
         }
         key = irap || n->motion.hdr.type == 'I' || !has_reference(n) || e->cfg.interval <= 1 ||
               n->stats.intra > SCENE_CUT_INTRA || too_far(e, n, anchor);
-        if (n->duplicate && has_reference(n))
+        /* shown again; two files of one picture each that were joined look alike but for the samples */
+        if (n->duplicate && has_reference(n) && n->stats.mismatch <= e->cfg.threshold / 4)
             key = 0;
     }
     if (anchor && !n->duplicate)

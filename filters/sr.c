@@ -147,6 +147,7 @@ static void weigh_stripe(void *arg, int stripe, int worker)
     FsrEngine      *e = arg;
     const FsrCells *c = &e->cells;
     const int       t1 = (int)(e->cfg.threshold * 64 + 0.5), t0 = t1 / 4;
+    const int       full = e->node->duplicate ? 256 : MAX_WEIGHT;   /* a picture shown again stays as it was */
     const int       row0 = stripe * FSR_STRIPE / 4, row1 = row0 + FSR_STRIPE / 4;
     uint64_t        carried = 0;
 
@@ -164,7 +165,7 @@ static void weigh_stripe(void *arg, int stripe, int worker)
             if (nb) {
                 const int err = sum / nb;
 
-                weight = err <= t0 ? MAX_WEIGHT : err >= t1 ? 0 : MAX_WEIGHT * (t1 - err) / (t1 - t0);
+                weight = err <= t0 ? full : err >= t1 ? 0 : full * (t1 - err) / (t1 - t0);
                 carried += weight > 0 && c->error[y * c->w + x] != FSR_NO_ERROR;
             }
             c->weight[y * c->w + x] = weight;
