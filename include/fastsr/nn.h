@@ -18,11 +18,14 @@
  *     fsr_nn_plan_free(&plan);
  *     fsr_nn_free(&net);
  *
- * A network sees a whole picture; the core cuts it into tiles on a grid that is
- * anchored at the picture's origin, and replicates the picture's border samples
+ * A network sees a whole picture; the core cuts it into strips and those into tiles
+ * that fit the processor's cache, and replicates the picture's border samples
  * where a layer reaches beyond them (the zero padding that an ONNX file asks for
  * is replaced: a picture does not end in black).
- * Results do not depend on the order of the jobs or on the number of workers.
+ * Results do not depend on the order of the jobs or on the number of workers, to the
+ * bit; between processors with different instruction sets they differ in the last bits.
+ * The environment variable FASTSR_CPU (c, blas, avx2, avx512, avx512bf16) limits the
+ * instruction set.
  */
 #ifndef FASTSR_NN_H
 #define FASTSR_NN_H
@@ -100,7 +103,8 @@ typedef struct FsrNnIO {
     void (*put)(void *opaque, int plane, int x, int y, int w, int h, const float *src, ptrdiff_t stride);
 } FsrNnIO;
 
-/* Number of jobs of a whole run. A job is one tile or one row of tiles of the fixed grid. */
+/* Number of jobs of a whole run, at least nb_workers where the picture is high enough.
+ * A job is a strip of the picture's whole width. */
 int fsr_nn_jobs(const FsrPlan *plan);
 
 /* The rectangle of output samples that a job delivers. */
