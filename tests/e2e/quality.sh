@@ -20,7 +20,7 @@ encode() {
 
 # enlarge IN BEFORE OPTIONS OUT: IN.mkv through filters BEFORE (ending in a comma, or empty) and fastsr
 enlarge() {
-    $FFMPEG -v error -i "$1.mkv" -vf "$2fastsr=$3" -vsync passthrough -f yuv4mpegpipe "$4.y4m" 2>stderr || die "enlarging $1: $2 $3"
+    $FFMPEG -v error -i "$1.mkv" -vf "$2fastsr=$3" -fps_mode passthrough -f yuv4mpegpipe "$4.y4m" 2>stderr || die "enlarging $1: $2 $3"
 }
 
 # row ORIGINAL IN BEFORE OPTIONS NAME: PSNR of each frame in NAME.csv
@@ -80,7 +80,7 @@ else not_ok "fill=detail keeps 40 % of the network's gain" "$(cat said)"; fi
 # (b) Vectors that lie ---------------------------------------------------------------------
 # lie NAME FILTERS [FILTERS OF THE ORIGINAL]
 lie() {
-    $FFMPEG -v error -i scene.y4m -vf "${3-$2}" -vsync passthrough -f yuv4mpegpipe lied.y4m 2>stderr || die "original for $1"
+    $FFMPEG -v error -i scene.y4m -vf "${3-$2}" -fps_mode passthrough -f yuv4mpegpipe lied.y4m 2>stderr || die "original for $1"
     rows lied bframes "$2,"
     for fill in detail fast; do
         bound=0.1
