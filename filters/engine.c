@@ -28,7 +28,8 @@ void fsr_engine_execute(FsrEngine *e, FsrJob fn, int nb_jobs)
 static int alloc_scratch(FsrEngine *e)
 {
     const int    nb  = 2 * FSR_RING + sizeof(e->scratch->row) / sizeof(*e->scratch->row);
-    const size_t len = (e->out_format.width + 128 + 31) & ~31;
+    /* Not a multiple of a page: a dozen rows are read side by side, and the cache has 8 places for one offset. */
+    const size_t len = ((e->out_format.width + 128 + 2047) & ~2047) + 160;
 
     e->scratch = aligned_alloc(64, e->cfg.nb_workers * sizeof(*e->scratch));
     e->rows    = aligned_alloc(64, e->cfg.nb_workers * nb * len * sizeof(*e->rows));
@@ -281,8 +282,8 @@ static void load_stripe(void *arg, int stripe, int worker)
 
     (void)worker;
     for (int y = y0; y < y1; y++)
-        fsr_load_row(n->lr->data + y * n->lr->stride, n->pic.planes.data[0] + y * n->pic.planes.stride[0],
-                     f->width, f->sample_bytes, n->pic.planes.step[0], f->shift, f->bit_depth);
+        e->kernels.load_row(n->lr->data + y * n->lr->stride, n->pic.planes.data[0] + y * n->pic.planes.stride[0],
+                            f->width, f->sample_bytes, n->pic.planes.step[0], f->shift, f->bit_depth);
     fsr_plane_pad(n->lr, y0, y1);
 }
 
@@ -513,6 +514,7 @@ static int set_up(FsrEngine *e, char *err, size_t err_size)
     e->out_format = *f;
     e->out_format.width  *= e->cfg.scale;
     e->out_format.height *= e->cfg.scale;
+    fsr_kernels_init(&e->kernels, fsr_cpu_flags());
     fsr_upscaler_init(&e->anchor, e->cfg.scale, 1, 0);
     if (e->cfg.fill == FSR_FILL_DETAIL)
         fsr_upscaler_init_sharp(&e->base, e->cfg.scale);

@@ -86,9 +86,9 @@ static void pixel_stripe(void *arg, int stripe, int worker)
     int y0, y1;
 
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
-    fsr_warp_stripe(e, n, stripe, s, is_bicubic);
-    fsr_cursor_init(&anchor, n->lr, &e->anchor, s->ring[0], 0, w);
-    fsr_cursor_init(&pred, e->pred, &e->anchor, s->ring[1], 0, w);
+    fsr_warp_rows(e, n, stripe, y0, y1, s, is_bicubic);
+    fsr_cursor_init(&anchor, &e->kernels, n->lr, &e->anchor, s->ring[0], 0, w);
+    fsr_cursor_init(&pred, &e->kernels, e->pred, &e->anchor, s->ring[1], 0, w);
     for (int y = y0 * scale; y < y1 * scale; y++) {
         const int16_t *carried = e->cells.weight + (y / scale + n->motion.hdr.crop_top) / 4 * e->cells.w;
         int16_t       *hr = n->hr->data + y * n->hr->stride;

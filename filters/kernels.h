@@ -1,6 +1,6 @@
 /*
- * Inner loops of the engine. All integer: every version gives the same bits. The C
- * sources are compiled for several instruction sets (FSR_CLONES) and the loader picks one.
+ * Inner loops of the engine: a table of functions, filled by what the processor has. All
+ * integer: the plain C versions are the definition, the others give the same bits.
  */
 #ifndef FILTERS_KERNELS_H
 #define FILTERS_KERNELS_H
@@ -9,22 +9,6 @@
 #include <stdint.h>
 
 #include "plane.h"
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define FSR_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
-#else
-#define FSR_CLONES
-#endif
-
-/* Samples <-> the 14-bit scale --------------------------------------------- */
-
-/* Read n samples of a plane (1 or 2 bytes each, step samples apart, shifted left by shift
- * in their word, of the given depth) as 14-bit values. */
-void fsr_load_row(int16_t *dst, const uint8_t *src, int n, int bytes, int step, int shift, int depth);
-/* The inverse: round, clip to the depth, store. */
-void fsr_store_row(uint8_t *dst, const int16_t *src, int n, int bytes, int step, int shift, int depth);
-
-/* Upscaling ---------------------------------------------------------------- */
 
 #define FSR_TAPS 6
 
@@ -36,8 +20,73 @@ typedef struct FsrUpscaler {
     int     scale;
     int     taps;               /* 4 or 6 */
     int     first[4];           /* -taps / 2 or 1 - taps / 2 */
-    int16_t coef[4][FSR_TAPS];
+    int16_t coef[4][FSR_TAPS];  /* 0 behind the last tap */
 } FsrUpscaler;
+
+/*
+ * Rows may begin at any sample. Functions write the n samples that they are asked for and no
+ * others, and read no others but where it says so. Sources and destinations do not overlap
+ * where a parameter is not both.
+ */
+typedef struct FsrKernels {
+    /* Read n samples of a plane (1 or 2 bytes each, step samples apart, shifted left by shift
+     * in their word, of the given depth) as values of the 14-bit scale. */
+    void (*load_row)(int16_t *dst, const uint8_t *src, int n, int bytes, int step, int shift, int depth);
+    /* The inverse: round, clip to the depth, store. */
+    void (*store_row)(uint8_t *dst, const int16_t *src, int n, int bytes, int step, int shift, int depth);
+
+    /* One upscaled row, n_out samples; in has 3 readable samples before and after what the n_out need. */
+    void (*upscale_row)(int16_t *out, const int16_t *in, int n_out, const FsrUpscaler *u);
+    /* Weighted sum of as many rows as there are taps: phase k of u. */
+    void (*upscale_column)(int16_t *out, const int16_t *const *in, const FsrUpscaler *u, int k, int n);
+    /*
+     * A row of fill=detail: b and p are upscale_column of base and pred; then
+     * row[i] = b[i] + ((row[i] - p[i]) * weight[i] + 128 >> 8), saturated. Weights from 0 to 256.
+     */
+    void (*detail_row)(int16_t *row, const int16_t *const *base, const int16_t *const *pred,
+                       const FsrUpscaler *u, int k, const int16_t *weight, int n);
+    /*
+     * Linear interpolation: for each of nb neighbouring pairs of cells[], span values from the
+     * first to the second, f[] in 1/128 telling how far; cells from 0 to 256, f at most 124,
+     * span at most 16. 16 samples behind the last cell are readable.
+     */
+    void (*lerp_row)(int16_t *out, const int16_t *cells, int nb, const int16_t *f, int span);
+
+    /*
+     * Block of w x h through one of HEVC's luma interpolation filters (H.265 8.5.3.3.3), along
+     * rows or columns, for a quarter, a half or three quarters (frac 1 to 3); half is added
+     * before the shift by 6. src has 3 readable samples before and 4 behind (in that direction),
+     * 8 more behind each row.
+     */
+    void (*filter_h)(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half);
+    void (*filter_v)(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half);
+    /* dst = (a + b + 1) >> 1 */
+    void (*average)(int16_t *dst, ptrdiff_t stride, const int16_t *a, ptrdiff_t a_stride,
+                    const int16_t *b, ptrdiff_t b_stride, int w, int h);
+    /* Sums of absolute differences of nb neighbouring cells of 4x4 samples, nb at most 16. */
+    void (*sad_cells)(unsigned *sad, const int16_t *a, ptrdiff_t a_stride, const int16_t *b, ptrdiff_t b_stride, int nb);
+} FsrKernels;
+
+enum { FSR_CPU_AVX2 = 1 };
+
+/* What this processor has, FSR_CPU_ flags. */
+unsigned fsr_cpu_flags(void);
+/* The best versions that need no more than the flags; 0: plain C. */
+void fsr_kernels_init(FsrKernels *k, unsigned flags);
+
+/* Plain C, and for fsr_kernels_init: replace what the instruction set does better. */
+extern const FsrKernels fsr_kernels_c;
+void fsr_kernels_avx2(FsrKernels *k);
+
+/* H.265 table 8-11; the taps reach from -3 to +4 */
+extern const int16_t fsr_luma_taps[4][8];
+
+static inline int16_t fsr_sat16(int v)
+{
+    return v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v;
+}
+
+/* upscale.c ---------------------------------------------------------------- */
 
 /*
  * Cubic convolution (Keys 1981, a = -0.5: MATLAB's imresize), exact for factors 2 and 4,
@@ -55,12 +104,7 @@ void fsr_upscaler_init(FsrUpscaler *u, int scale, int sub, int cosited);
  */
 void fsr_upscaler_init_sharp(FsrUpscaler *u, int scale);
 
-/* One row, n_out samples; in has 3 readable samples before and after what the n_out need. */
-void fsr_upscale_row(int16_t *out, const int16_t *in, int n_out, const FsrUpscaler *u);
-/* Weighted sum of as many rows as there are taps: phase k of u. */
-void fsr_upscale_column(int16_t *out, const int16_t *const *in, const FsrUpscaler *u, int k, int n);
-
-/* Motion compensation ------------------------------------------------------ */
+/* mc.c --------------------------------------------------------------------- */
 
 /*
  * Block of w x h (at most 64 x 64) at (x, y) of ref, displaced by (mx, my) quarter samples,
@@ -68,27 +112,12 @@ void fsr_upscale_column(int16_t *out, const int16_t *const *in, const FsrUpscale
  * repeat its border, however far. With round = 0 intermediates are cut as in H.265, with
  * round = 1 they are rounded, so that repeated use does not drift.
  */
-void fsr_mc(int16_t *dst, ptrdiff_t stride, const FsrPlane *ref, int x, int y, int w, int h,
+void fsr_mc(const FsrKernels *k, int16_t *dst, ptrdiff_t stride, const FsrPlane *ref, int x, int y, int w, int h,
             int mx, int my, int round);
-
-/* dst = (a + b + 1) >> 1 */
-void fsr_average(int16_t *dst, ptrdiff_t stride, const int16_t *a, const int16_t *b, ptrdiff_t ab_stride, int w, int h);
+/* Where such a block lies in ref itself; NULL if the displacement is not of whole samples. */
+const int16_t *fsr_mc_source(const FsrPlane *ref, int x, int y, int mx, int my);
 
 /* Sum of absolute differences of w x h samples. */
 unsigned fsr_sad(const int16_t *a, ptrdiff_t a_stride, const int16_t *b, ptrdiff_t b_stride, int w, int h);
-
-/* The same for nb neighbouring cells of 4x4 samples, nb at most 16. */
-void fsr_sad_cells(unsigned *sad, const int16_t *a, ptrdiff_t a_stride, const int16_t *b, ptrdiff_t b_stride, int nb);
-
-/* Blending ----------------------------------------------------------------- */
-
-/*
- * Linear interpolation: for each of nb neighbouring pairs of cells[], span values from the first
- * to the second, f[] in 1/128 telling how far; cells from 0 to 256, f at most 124.
- */
-void fsr_lerp_row(int16_t *out, const int16_t *cells, int nb, const int16_t *f, int span);
-
-/* out[i] = base[i] + ((out[i] - pred[i]) * weight[i] + 128 >> 8), saturated; weights from 0 to 256 */
-void fsr_blend_row(int16_t *out, const int16_t *base, const int16_t *pred, const int16_t *weight, int n);
 
 #endif /* FILTERS_KERNELS_H */

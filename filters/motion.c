@@ -48,17 +48,12 @@ int fsr_block_rect(const FsrNode *n, const FsrBlock *b, FsrRect *r)
     return r->w > 0 && r->h > 0;
 }
 
-static int16_t sat16(int v)
-{
-    return v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v;
-}
-
 /*
  * Explicit weighted prediction, H.265 8.5.3.3.4.3, on 14-bit samples. The denominators of both
  * lists are equal in a legal stream; a list with the default weight counts as 1 << denominator.
  */
-static void weigh(int16_t *dst, ptrdiff_t stride, const int16_t *a, const FsrRef *ra, const int16_t *b,
-                  const FsrRef *rb, int w, int h, int depth)
+static void weigh(int16_t *dst, ptrdiff_t stride, const int16_t *a, ptrdiff_t a_stride, const FsrRef *ra,
+                  const int16_t *b, ptrdiff_t b_stride, const FsrRef *rb, int w, int h, int depth)
 {
     const int denom = (ra->flags & FSR_REF_WEIGHTED || !rb ? ra : rb)->log2_denom[0];
     const int wa    = ra->flags & FSR_REF_WEIGHTED ? ra->weight[0] : 1 << denom;
@@ -67,20 +62,22 @@ static void weigh(int16_t *dst, ptrdiff_t stride, const int16_t *a, const FsrRef
 
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {
-            const int64_t va = (int64_t)a[y * 64 + x] * wa;
+            const int64_t va = (int64_t)a[y * a_stride + x] * wa;
 
             if (rb)
-                dst[y * stride + x] = sat16((va + (int64_t)b[y * 64 + x] * wb +
-                                             (off + INT64_C(1)) * (1 << denom)) >> (denom + 1));
+                dst[y * stride + x] = fsr_sat16((va + (int64_t)b[y * b_stride + x] * wb +
+                                                 (off + INT64_C(1)) * (1 << denom)) >> (denom + 1));
             else
-                dst[y * stride + x] = sat16(((va + ((1 << denom) >> 1)) >> denom) + off);
+                dst[y * stride + x] = fsr_sat16(((va + ((1 << denom) >> 1)) >> denom) + off);
         }
 }
 
-int fsr_predict(const FsrNode *n, const FsrBlock *b, FsrScratch *s,
+int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScratch *s,
                 int16_t *dst, ptrdiff_t stride, int x, int y, int w, int h, int scale)
 {
-    const FsrRef *r[2];
+    const FsrRef  *r[2];
+    const int16_t *src[2] = { NULL };
+    ptrdiff_t      src_stride[2] = { 0 };
     int list[2], nb = 0, weighted = 0;
 
     for (int l = 0; l < 2; l++)
@@ -90,22 +87,30 @@ int fsr_predict(const FsrNode *n, const FsrBlock *b, FsrScratch *s,
             weighted |= r[nb++]->flags & FSR_REF_WEIGHTED;
         }
     for (int i = 0; i < nb; i++) {
-        const FsrNode *ref = n->ref[b->ref[list[i]]];
-        const int16_t *mv  = b->mv[list[i]];
-        const int direct   = nb == 1 && !weighted;
+        const FsrNode  *ref   = n->ref[b->ref[list[i]]];
+        const FsrPlane *plane = scale == 1 ? ref->lr : ref->hr;
+        const int mx = b->mv[list[i]][0] * scale, my = b->mv[list[i]][1] * scale;
+        const int direct = nb == 1 && !weighted;
 
-        fsr_mc(direct ? dst : s->block[i], direct ? stride : 64, scale == 1 ? ref->lr : ref->hr,
-               x, y, w, h, mv[0] * scale, mv[1] * scale, scale > 1);
+        /* whole samples are read where they lie */
+        src[i]        = direct ? NULL : fsr_mc_source(plane, x, y, mx, my);
+        src_stride[i] = plane->stride;
+        if (!src[i]) {
+            fsr_mc(&e->kernels, direct ? dst : s->block[i], direct ? stride : 64, plane, x, y, w, h, mx, my, scale > 1);
+            src[i]        = s->block[i];
+            src_stride[i] = 64;
+        }
     }
     if (weighted)
-        weigh(dst, stride, s->block[0], r[0], s->block[1], nb == 2 ? r[1] : NULL, w, h,
+        weigh(dst, stride, src[0], src_stride[0], r[0], src[1], src_stride[1], nb == 2 ? r[1] : NULL, w, h,
               n->motion.hdr.bit_depth);
     else if (nb == 2)
-        fsr_average(dst, stride, s->block[0], s->block[1], 64, w, h);
+        e->kernels.average(dst, stride, src[0], src_stride[0], src[1], src_stride[1], w, h);
     return nb > 0;
 }
 
-void fsr_warp_stripe(FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s, int (*skip)(FsrEngine *e, const FsrBlock *b))
+void fsr_warp_rows(FsrEngine *e, FsrNode *n, int stripe, int y0, int y1, FsrScratch *s,
+                   int (*skip)(FsrEngine *e, const FsrBlock *b))
 {
     const int scale = e->cfg.scale, step = scale == 2 ? 32 : 16;    /* blocks of at most 64x64 large samples */
     FsrPlane *hr = n->hr;
@@ -113,15 +118,20 @@ void fsr_warp_stripe(FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s, int (*
     for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
         const FsrBlock *b = &n->motion.blocks[n->order[i]];
         FsrRect r;
+        int top, bottom;
 
-        if (b->mode < FSR_INTER || !fsr_block_rect(n, b, &r) || skip(e, b))
+        if (b->mode < FSR_INTER || !fsr_block_rect(n, b, &r))
             continue;
-        for (int y = 0; y < r.h; y += step)
-            for (int x = 0; x < r.w; x += step) {
-                const int w = (r.w - x < step ? r.w - x : step) * scale, h = (r.h - y < step ? r.h - y : step) * scale;
-                const int hx = (r.x + x) * scale, hy = (r.y + y) * scale;
+        top    = r.y < y0 ? y0 : r.y;
+        bottom = r.y + r.h > y1 ? y1 : r.y + r.h;
+        if (top >= bottom || skip(e, b))
+            continue;
+        for (int y = top; y < bottom; y += step)
+            for (int x = r.x; x < r.x + r.w; x += step) {
+                const int w = r.x + r.w - x < step ? r.x + r.w - x : step, h = bottom - y < step ? bottom - y : step;
 
-                fsr_predict(n, b, s, hr->data + hy * hr->stride + hx, hr->stride, hx, hy, w, h, scale);
+                fsr_predict(e, n, b, s, hr->data + y * scale * hr->stride + x * scale, hr->stride,
+                            x * scale, y * scale, w * scale, h * scale, scale);
             }
     }
 }
@@ -139,14 +149,14 @@ static void block_error(FsrEngine *e, FsrNode *n, const FsrBlock *b, const FsrRe
     const FsrPlane *lr = n->lr, *p = e->pred;
     const int       ox = n->motion.hdr.crop_left, oy = n->motion.hdr.crop_top;
 
-    if (!fsr_predict(n, b, s, p->data + r->y * p->stride + r->x, p->stride, r->x, r->y, r->w, r->h, 1))
+    if (!fsr_predict(e, n, b, s, p->data + r->y * p->stride + r->x, p->stride, r->x, r->y, r->w, r->h, 1))
         return;
     if (r->w == b->w * 4 && r->h == b->h * 4) {
         for (int j = 0; j < b->h; j++) {
             unsigned sad[16];
 
-            fsr_sad_cells(sad, lr->data + (r->y + 4 * j) * lr->stride + r->x, lr->stride,
-                          p->data + (r->y + 4 * j) * p->stride + r->x, p->stride, b->w);
+            e->kernels.sad_cells(sad, lr->data + (r->y + 4 * j) * lr->stride + r->x, lr->stride,
+                                 p->data + (r->y + 4 * j) * p->stride + r->x, p->stride, b->w);
             for (int i = 0; i < b->w; i++)
                 set_error(e, s, b->x + i, b->y + j, sad[i] / 16);
         }
@@ -168,6 +178,29 @@ static void block_error(FsrEngine *e, FsrNode *n, const FsrBlock *b, const FsrRe
         }
 }
 
+/* Where nothing was predicted, the prediction is the picture itself. Cells' rows from y0, picture's rows to y1. */
+static void fill_holes(FsrEngine *e, const FsrNode *n, int row, int y0, int y1)
+{
+    const FsrPlane *lr = n->lr, *p = e->pred;
+    const int       ox = n->motion.hdr.crop_left, oy = n->motion.hdr.crop_top;
+
+    for (; row * 4 - oy < y1; row++) {
+        const uint16_t *error = e->cells.error + row * e->cells.w;
+        const int       top = row * 4 - oy < y0 ? y0 : row * 4 - oy, bottom = row * 4 - oy + 4 > y1 ? y1 : row * 4 - oy + 4;
+
+        for (int cell = 0, end; cell < e->cells.w; cell = end + 1) {
+            int x0, x1;
+
+            for (end = cell; end < e->cells.w && error[end] == FSR_NO_ERROR; end++)
+                ;
+            x0 = cell * 4 - ox < 0 ? 0 : cell * 4 - ox;
+            x1 = end * 4 - ox > lr->w ? lr->w : end * 4 - ox;
+            for (int y = top; x0 < x1 && y < bottom; y++)
+                memcpy(p->data + y * p->stride + x0, lr->data + y * lr->stride + x0, (x1 - x0) * sizeof(*p->data));
+        }
+    }
+}
+
 static void analyse_stripe(void *arg, int stripe, int worker)
 {
     FsrEngine  *e = arg;
@@ -175,12 +208,8 @@ static void analyse_stripe(void *arg, int stripe, int worker)
     FsrScratch *s = &e->scratch[worker];
     const int   row0 = stripe * FSR_STRIPE / 4;
     const int   rows = e->cells.h - row0 < FSR_STRIPE / 4 ? e->cells.h - row0 : FSR_STRIPE / 4;
-
     int y0, y1;
 
-    fsr_stripe_rows(e, n, stripe, &y0, &y1);
-    for (int y = y0; y < y1; y++)
-        memcpy(e->pred->data + y * e->pred->stride, n->lr->data + y * n->lr->stride, n->lr->w * sizeof(*n->lr->data));
     memset(e->cells.error + row0 * e->cells.w, 0xff, rows * e->cells.w * sizeof(*e->cells.error));
     for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
         const FsrBlock *b = &n->motion.blocks[n->order[i]];
@@ -192,8 +221,11 @@ static void analyse_stripe(void *arg, int stripe, int worker)
             s->sum[2] += r.w * r.h;
         block_error(e, n, b, &r, s);
     }
-    if (y0 < y1)
+    fsr_stripe_rows(e, n, stripe, &y0, &y1);
+    if (y0 < y1) {
+        fill_holes(e, n, row0, y0, y1);
         fsr_plane_pad(e->pred, y0, y1);
+    }
 }
 
 int fsr_motion_analyse(FsrEngine *e, FsrNode *n)

@@ -3,39 +3,47 @@
 
 #include "task.h"
 
-void fsr_cursor_init(FsrRowCursor *c, const FsrPlane *src, const FsrUpscaler *up, int16_t *const *ring, int x, int w)
+void fsr_cursor_init(FsrRowCursor *c, const FsrKernels *k, const FsrPlane *src, const FsrUpscaler *up,
+                     int16_t *const *ring, int x, int w)
 {
-    *c = (FsrRowCursor){ .src = src, .up = up, .x = x, .w = w };
+    *c = (FsrRowCursor){ .k = k, .src = src, .up = up, .x = x, .w = w };
     for (int i = 0; i < FSR_RING; i++) {
         c->ring[i] = ring[i];
         c->have[i] = INT_MIN;
     }
 }
 
-void fsr_cursor_row(FsrRowCursor *c, int y, int16_t *dst)
+int fsr_cursor_rows(FsrRowCursor *c, int y, const int16_t **in)
 {
-    const int s = c->up->scale, k = y % s, first = y / s + c->up->first[k];
-    const int16_t *in[FSR_TAPS];
+    const int s = c->up->scale, phase = y % s, first = y / s + c->up->first[phase];
 
     for (int t = 0; t < c->up->taps; t++) {
         const int row = first + t, slot = row & (FSR_RING - 1);
 
         if (c->have[slot] != row) {
             /* x is a multiple of the scale, so phases start at 0 */
-            fsr_upscale_row(c->ring[slot], c->src->data + row * c->src->stride + c->x / s, c->w, c->up);
+            c->k->upscale_row(c->ring[slot], c->src->data + row * c->src->stride + c->x / s, c->w, c->up);
             c->have[slot] = row;
         }
         in[t] = c->ring[slot];
     }
-    fsr_upscale_column(dst, in, c->up, k, c->w);
+    return phase;
+}
+
+void fsr_cursor_row(FsrRowCursor *c, int y, int16_t *dst)
+{
+    const int16_t *in[FSR_TAPS];
+    const int      phase = fsr_cursor_rows(c, y, in);
+
+    c->k->upscale_column(dst, in, c->up, phase, c->w);
 }
 
 void fsr_store_luma(const FsrEngine *e, int x, int y, int w, const int16_t *row)
 {
     const FsrFormat *f = &e->out_format;
 
-    fsr_store_row(e->out.data[0] + y * e->out.stride[0] + (ptrdiff_t)x * f->sample_bytes * e->out.step[0],
-                  row, w, f->sample_bytes, e->out.step[0], f->shift, f->bit_depth);
+    e->kernels.store_row(e->out.data[0] + y * e->out.stride[0] + (ptrdiff_t)x * f->sample_bytes * e->out.step[0],
+                         row, w, f->sample_bytes, e->out.step[0], f->shift, f->bit_depth);
 }
 
 static int ceil_shift(int v, int s)
@@ -67,20 +75,20 @@ static void chroma_plane(const FsrEngine *e, FsrScratch *s, int plane, int y0, i
             if (have[slot] != row) {
                 const int r = row < 0 ? 0 : row >= ch ? ch - 1 : row;
 
-                fsr_load_row(in, src->data[plane] + r * src->stride[plane], cw, f->sample_bytes,
-                             src->step[plane], f->shift, f->bit_depth);
+                e->kernels.load_row(in, src->data[plane] + r * src->stride[plane], cw, f->sample_bytes,
+                                    src->step[plane], f->shift, f->bit_depth);
                 for (int i = 1; i <= 4; i++) {
                     in[-i]         = in[0];
                     in[cw - 1 + i] = in[cw - 1];
                 }
-                fsr_upscale_row(s->ring[0][slot], in, ow, &e->up_chroma_x);
+                e->kernels.upscale_row(s->ring[0][slot], in, ow, &e->up_chroma_x);
                 have[slot] = row;
             }
             rows[t] = s->ring[0][slot];
         }
-        fsr_upscale_column(out, rows, uy, k, ow);
-        fsr_store_row(e->out.data[plane] + j * e->out.stride[plane], out, ow, f->sample_bytes,
-                      e->out.step[plane], f->shift, f->bit_depth);
+        e->kernels.upscale_column(out, rows, uy, k, ow);
+        e->kernels.store_row(e->out.data[plane] + j * e->out.stride[plane], out, ow, f->sample_bytes,
+                             e->out.step[plane], f->shift, f->bit_depth);
     }
 }
 

@@ -26,9 +26,10 @@ FsrPlane *fsr_plane_get(FsrPlanePool *pool)
     if (p) {
         pool->idle = p->next;
     } else {
-        /* rows begin on 64 bytes */
+        /* Rows begin on 64 bytes; 8 rows below each other do not share the same place of the cache. */
         const ptrdiff_t left   = (FSR_PAD + 31) & ~31;
-        const ptrdiff_t stride = (left + pool->w + FSR_PAD + 31) & ~31;
+        const ptrdiff_t tight  = (left + pool->w + FSR_PAD + 31) & ~31;
+        const ptrdiff_t stride = tight % 256 ? tight : tight + 32;
         const size_t    size   = stride * (pool->h + 2 * FSR_PAD) * sizeof(*p->data);
 
         p = calloc(1, sizeof(*p));

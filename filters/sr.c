@@ -18,7 +18,7 @@ static void plain_stripe(void *arg, int stripe, int worker)
     int y0, y1;
 
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
-    fsr_cursor_init(&c, n->lr, &e->base, s->ring[0], 0, e->out_format.width);
+    fsr_cursor_init(&c, &e->kernels, n->lr, &e->base, s->ring[0], 0, e->out_format.width);
     for (int y = y0 * scale; y < y1 * scale; y++) {
         int16_t *hr = n->hr->data + y * n->hr->stride;
 
@@ -55,7 +55,7 @@ static int anchor_cursor(const NetIO *io, FsrRowCursor *c, int x, int w)
 {
     const int skip = x % io->e->cfg.scale;
 
-    fsr_cursor_init(c, io->e->node->lr, &io->e->anchor, io->s->ring[0], x - skip, w + skip);
+    fsr_cursor_init(c, &io->e->kernels, io->e->node->lr, &io->e->anchor, io->s->ring[0], x - skip, w + skip);
     return skip;
 }
 
@@ -142,34 +142,52 @@ static int bicubic_fill(FsrEngine *e, FsrNode *n)
  * 0 from the threshold on. The mismatch is averaged over the 3x3 cells around, those without
  * motion left out, because one cell has few samples.
  */
+typedef struct Mismatch { unsigned sum, nb; } Mismatch;
+
+/* Of the cells above, at, and below (x, y) */
+static inline Mismatch column_mismatch(const FsrCells *c, int x, int y)
+{
+    Mismatch m = { 0 };
+
+    if (x >= c->w)
+        return m;
+    for (int j = y > 0 ? y - 1 : 0; j <= y + 1 && j < c->h; j++) {
+        const unsigned err = c->error[j * c->w + x], known = err != FSR_NO_ERROR;
+
+        m.sum += known ? err : 0;
+        m.nb  += known;
+    }
+    return m;
+}
+
 static void weigh_stripe(void *arg, int stripe, int worker)
 {
     FsrEngine      *e = arg;
     const FsrCells *c = &e->cells;
-    const int       t1 = (int)(e->cfg.threshold * 64 + 0.5), t0 = t1 / 4;
-    const int       full = e->node->duplicate ? 256 : MAX_WEIGHT;   /* a picture shown again stays as it was */
+    const unsigned  t1 = (unsigned)(e->cfg.threshold * 64 + 0.5), t0 = t1 / 4;
+    const unsigned  full = e->node->duplicate ? 256 : MAX_WEIGHT;   /* a picture shown again stays as it was */
     const int       row0 = stripe * FSR_STRIPE / 4, row1 = row0 + FSR_STRIPE / 4;
     uint64_t        carried = 0;
 
-    for (int y = row0; y < row1 && y < c->h; y++)
+    for (int y = row0; y < row1 && y < c->h; y++) {
+        Mismatch left, here = { 0 }, right = column_mismatch(c, 0, y);
+
         for (int x = 0; x < c->w; x++) {
-            unsigned sum = 0, nb = 0;
-            int      weight = 0;
+            unsigned sum, nb, weight = 0;
 
-            for (int j = y > 0 ? y - 1 : 0; j <= y + 1 && j < c->h; j++)
-                for (int i = x > 0 ? x - 1 : 0; i <= x + 1 && i < c->w; i++)
-                    if (c->error[j * c->w + i] != FSR_NO_ERROR) {
-                        sum += c->error[j * c->w + i];
-                        nb++;
-                    }
-            if (nb) {
-                const int err = sum / nb;
-
-                weight = err <= t0 ? full : err >= t1 ? 0 : full * (t1 - err) / (t1 - t0);
-                carried += weight > 0 && c->error[y * c->w + x] != FSR_NO_ERROR;
-            }
+            left  = here;
+            here  = right;
+            right = column_mismatch(c, x + 1, y);
+            sum   = left.sum + here.sum + right.sum;
+            nb    = left.nb + here.nb + right.nb;
+            if (nb && sum < (t0 + 1) * nb)              /* sum / nb <= t0 */
+                weight = full;
+            else if (sum < t1 * nb)
+                weight = full * (t1 - sum / nb) / (t1 - t0);
+            carried += weight > 0 && c->error[y * c->w + x] != FSR_NO_ERROR;
             c->weight[y * c->w + x] = weight;
         }
+    }
     e->scratch[worker].sum[0] += carried;
 }
 
@@ -189,13 +207,6 @@ static int is_plain(FsrEngine *e, const FsrBlock *b)
     return !max;
 }
 
-/* How far each of the span samples between two cell centres lies, in 1/128. */
-static void lerp_table(int16_t *f, int span)
-{
-    for (int i = 0; i < span; i++)
-        f[i] = (64 * (2 * i + 1) + span / 2) / span;
-}
-
 /* Floor division by a positive number */
 static int floor_div(int a, int b)
 {
@@ -207,32 +218,81 @@ static int clamp(int v, int lo, int hi)
     return v < lo ? lo : v > hi ? hi : v;
 }
 
-/* Weights for one row of the large picture: returns the first of out_width weights. */
-static const int16_t *weight_row(const FsrEngine *e, const FsrNode *n, FsrScratch *s, int y, const int16_t *f)
+/* Weights of the large picture's rows, in turn. Positions are those of the coded picture. */
+typedef struct WeightCursor {
+    int16_t  f[16];             /* how far each of the span samples between two cell centres lies, in 1/128 */
+    int      span, tx, ty;      /* samples of a cell; position of the picture's first sample */
+    int      upper, row;        /* the row of cells whose centres are above, and the one that is shown */
+    int      constant;          /* all rows between those centres are equal */
+    int      has_holes;         /* the row of cells has some where nothing was predicted */
+    int16_t *weights;           /* the latest row's first */
+} WeightCursor;
+
+static void weights_init(WeightCursor *c, const FsrEngine *e, const FsrNode *n)
 {
-    const FsrCells *c = &e->cells;
-    const int span = 4 * e->cfg.scale, width = e->out_format.width;
-    const int ty = y + n->motion.hdr.crop_top * e->cfg.scale, tx = n->motion.hdr.crop_left * e->cfg.scale;
-    const int cy = floor_div(ty - span / 2, span), cx = floor_div(tx - span / 2, span);
-    const int fy = f[ty - (cy * span + span / 2)], base = cx * span + span / 2;
-    const int nb = (tx + width - base + span - 1) / span;
-    const int16_t *a = c->weight + clamp(cy, 0, c->h - 1) * c->w, *b = c->weight + clamp(cy + 1, 0, c->h - 1) * c->w;
-    int16_t *row = s->row[1], *column = s->row[3];
+    const int scale = e->cfg.scale;
 
-    for (int k = 0; k <= nb; k++) {
-        const int cell = clamp(cx + k, 0, c->w - 1);
-
-        column[k] = a[cell] + (((b[cell] - a[cell]) * fy + 64) >> 7);
-    }
-    fsr_lerp_row(row, column, nb, f, span);
-    row += tx - base;
-    /* interpolation must not reach into cells where nothing was predicted */
-    for (int x = 0; x < width; x = (x + tx) / span * span + span - tx)
-        if (c->error[ty / span * c->w + (x + tx) / span] == FSR_NO_ERROR)
-            for (int i = x; i < width && i < (x + tx) / span * span + span - tx; i++)
-                row[i] = 0;
-    return row;
+    *c = (WeightCursor){ .span = 4 * scale, .tx = n->motion.hdr.crop_left * scale, .ty = n->motion.hdr.crop_top * scale,
+                         .upper = INT_MIN, .row = INT_MIN };
+    for (int i = 0; i < c->span; i++)
+        c->f[i] = (64 * (2 * i + 1) + c->span / 2) / c->span;
 }
+
+/* Cells across the picture, from the one whose centre is left of it, in 1/128 from row a to row b */
+static void lerp_cells(int16_t *out, const int16_t *a, const int16_t *b, int f, int first, int nb, int w)
+{
+    const int from = clamp(-first, 0, nb), to = clamp(w - first, from, nb);
+
+    for (int k = from; k < to; k++)
+        out[k] = a[first + k] + (((b[first + k] - a[first + k]) * f + 64) >> 7);
+    for (int k = from; k-- > 0;)
+        out[k] = out[from];
+    for (int k = to; k < nb; k++)
+        out[k] = out[to - 1];
+}
+
+/* Interpolation must not reach into cells where nothing was predicted. */
+static void cut_holes(const WeightCursor *c, const uint16_t *error, int16_t *weights, int width)
+{
+    for (int cell = c->tx / c->span; cell * c->span - c->tx < width; cell++)
+        if (error[cell] == FSR_NO_ERROR) {
+            const int x0 = clamp(cell * c->span - c->tx, 0, width), x1 = clamp((cell + 1) * c->span - c->tx, 0, width);
+
+            memset(weights + x0, 0, (x1 - x0) * sizeof(*weights));
+        }
+}
+
+static const int16_t *weight_row(WeightCursor *c, const FsrEngine *e, FsrScratch *s, int y)
+{
+    const FsrCells *cells = &e->cells;
+    const int span = c->span, width = e->out_format.width, ty = y + c->ty, row = ty / span;
+    const int upper = floor_div(ty - span / 2, span), left = floor_div(c->tx - span / 2, span);
+    const int base  = left * span + span / 2, nb = (c->tx + width - base + span - 1) / span;
+    const int16_t  *a = cells->weight + clamp(upper, 0, cells->h - 1) * cells->w;
+    const int16_t  *b = cells->weight + clamp(upper + 1, 0, cells->h - 1) * cells->w;
+    const uint16_t *error = cells->error + row * cells->w;
+
+    if (upper == c->upper && row == c->row && c->constant)
+        return c->weights;
+    if (upper != c->upper)
+        c->constant = !memcmp(a, b, cells->w * sizeof(*a));
+    if (row != c->row) {
+        c->has_holes = 0;
+        for (int x = 0; x < cells->w; x++)
+            c->has_holes |= error[x] == FSR_NO_ERROR;
+    }
+    c->upper   = upper;
+    c->row     = row;
+    c->weights = s->row[1] + c->tx - base;
+    lerp_cells(s->row[3], a, b, c->f[ty - (upper * span + span / 2)], left, nb + 1, cells->w);
+    e->kernels.lerp_row(s->row[1], s->row[3], nb, c->f, span);
+    if (c->has_holes)
+        cut_holes(c, error, c->weights, width);
+    return c->weights;
+}
+
+/* Rows that are warped before they are blended, in samples of the small picture: few enough to stay in the cache. */
+#define BAND 32
 
 static void detail_stripe(void *arg, int stripe, int worker)
 {
@@ -240,24 +300,26 @@ static void detail_stripe(void *arg, int stripe, int worker)
     FsrNode     *n = e->node;
     FsrScratch  *s = &e->scratch[worker];
     const int    scale = e->cfg.scale, w = e->out_format.width;
-    int16_t      f[16];
+    WeightCursor weights;
     FsrRowCursor base, pred;
     int y0, y1;
 
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
     if (y0 == y1)
         return;
-    fsr_warp_stripe(e, n, stripe, s, is_plain);
-
-    lerp_table(f, 4 * scale);
-    fsr_cursor_init(&base, n->lr, &e->base, s->ring[0], 0, w);
-    fsr_cursor_init(&pred, e->pred, &e->base, s->ring[1], 0, w);
+    weights_init(&weights, e, n);
+    fsr_cursor_init(&base, &e->kernels, n->lr, &e->base, s->ring[0], 0, w);
+    fsr_cursor_init(&pred, &e->kernels, e->pred, &e->base, s->ring[1], 0, w);
     for (int y = y0 * scale; y < y1 * scale; y++) {
-        int16_t *hr = n->hr->data + y * n->hr->stride;
+        int16_t       *hr = n->hr->data + y * n->hr->stride;
+        const int16_t *base_rows[FSR_TAPS], *pred_rows[FSR_TAPS];
+        int phase;
 
-        fsr_cursor_row(&base, y, s->row[0]);
-        fsr_cursor_row(&pred, y, s->row[2]);
-        fsr_blend_row(hr, s->row[0], s->row[2], weight_row(e, n, s, y, f), w);
+        if ((y - y0 * scale) % (BAND * scale) == 0)
+            fsr_warp_rows(e, n, stripe, y / scale, y / scale + BAND, s, is_plain);
+        phase = fsr_cursor_rows(&base, y, base_rows);
+        fsr_cursor_rows(&pred, y, pred_rows);
+        e->kernels.detail_row(hr, base_rows, pred_rows, &e->base, phase, weight_row(&weights, e, s, y), w);
         fsr_store_luma(e, 0, y, w, hr);
     }
     fsr_plane_pad(n->hr, y0 * scale, y1 * scale);

@@ -66,6 +66,7 @@ struct FsrEngine {
     FsrEngineConfig cfg;
     FsrFormat       out_format;
     FsrTask         task;
+    FsrKernels      kernels;
     FsrUpscaler     anchor;             /* cubic: what networks take */
     FsrUpscaler     base;               /* what is shown where nothing is carried */
     FsrUpscaler     up_chroma_x, up_chroma_y;
@@ -120,12 +121,13 @@ int  fsr_block_rect(const FsrNode *n, const FsrBlock *b, FsrRect *r);
  * times as large), in 14-bit scale: the average of both lists where both are usable, with
  * the stream's weights. Returns 0 if no reference is usable. Uses s->block.
  */
-int  fsr_predict(const FsrNode *n, const FsrBlock *b, FsrScratch *s, int16_t *dst, ptrdiff_t stride,
-                 int x, int y, int w, int h, int scale);
+int  fsr_predict(const struct FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScratch *s, int16_t *dst,
+                 ptrdiff_t stride, int x, int y, int w, int h, int scale);
 
-/* Predict the blocks of a stripe from the large references into n->hr; skip(e, b) says which to leave out. */
-void fsr_warp_stripe(struct FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s,
-                     int (*skip)(struct FsrEngine *e, const FsrBlock *b));
+/* Predict rows y0 to y1 - 1 (LR) of a stripe's blocks from the large references into n->hr; skip(e, b) says
+ * which blocks to leave out. */
+void fsr_warp_rows(struct FsrEngine *e, FsrNode *n, int stripe, int y0, int y1, FsrScratch *s,
+                   int (*skip)(struct FsrEngine *e, const FsrBlock *b));
 
 /* output.c ----------------------------------------------------------------- */
 
@@ -134,11 +136,15 @@ void fsr_warp_stripe(struct FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s,
 typedef struct FsrRowCursor {
     const FsrPlane    *src;
     const FsrUpscaler *up;
+    const FsrKernels  *k;
     int16_t           *ring[FSR_RING];  /* horizontally filtered rows */
     int                have[FSR_RING];  /* source row in each slot, or INT_MIN */
     int                x, w;            /* columns of the large picture */
 } FsrRowCursor;
-void fsr_cursor_init(FsrRowCursor *c, const FsrPlane *src, const FsrUpscaler *up, int16_t *const *ring, int x, int w);
+void fsr_cursor_init(FsrRowCursor *c, const FsrKernels *k, const FsrPlane *src, const FsrUpscaler *up,
+                     int16_t *const *ring, int x, int w);
+/* The rows whose weighted sum row y is, and the phase whose weights they take. */
+int  fsr_cursor_rows(FsrRowCursor *c, int y, const int16_t **in);
 void fsr_cursor_row(FsrRowCursor *c, int y, int16_t *dst);
 
 /* Store a luma row of the large picture. */

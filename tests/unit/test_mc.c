@@ -9,6 +9,8 @@
 
 #include "filters/kernels.h"
 
+static FsrKernels kernels;
+
 static const int taps[4][8] = {
     { 0, 0, 0, 64, 0, 0, 0, 0 }, { -1, 4, -10, 58, 17, -5, 1, 0 },
     { -1, 4, -11, 40, 40, -11, 4, -1 }, { 0, 1, -5, 17, 58, -10, 4, -1 },
@@ -71,7 +73,7 @@ static void mc_matches_definition(void **state)
 
         for (int i = 0; i < 66 * 72; i++)
             dst[i] = -9999;
-        fsr_mc(dst + 72 + 4, 72, p, x, y, w, h, mx, my, round);
+        fsr_mc(&kernels, dst + 72 + 4, 72, p, x, y, w, h, mx, my, round);
         for (int j = -1; j <= h; j++)
             for (int i = -1; i <= w; i++) {
                 const int inside = i >= 0 && i < w && j >= 0 && j < h;
@@ -103,7 +105,7 @@ static void rounding_does_not_drift(void **state)
     for (int k = 0; k < 1000; k++) {
         FsrPlane *t = a;
 
-        fsr_mc(b->data, b->stride, a, 0, 0, 16, 16, 2, 2, 1);
+        fsr_mc(&kernels, b->data, b->stride, a, 0, 0, 16, 16, 2, 2, 1);
         fsr_plane_pad(b, 0, 16);
         a = b;
         b = t;
@@ -127,7 +129,7 @@ static void sad_of_cells(void **state)
             b[i] = rand() % 3 ? rand() & 16383 : 32767 * (rand() & 1);
         }
         sad[nb] = 77;
-        fsr_sad_cells(sad, a, 64, b, 64, nb);
+        kernels.sad_cells(sad, a, 64, b, 64, nb);
         assert_int_equal(sad[nb], 77);
         for (int c = 0; c < nb; c++) {
             unsigned want = 0;
@@ -144,14 +146,14 @@ static void lerp_between_cells(void **state)
 {
     (void)state;
     for (int span = 8; span <= 16; span += 4) {
-        int16_t f[16], cells[9], out[8 * 16 + 1];
+        int16_t f[16], cells[9 + 16] = { 0 }, out[8 * 16 + 1];
 
         for (int i = 0; i < span; i++)
             f[i] = 64 * (2 * i + 1) / span;
         for (int k = 0; k < 9; k++)
             cells[k] = k & 1 ? 256 : rand() % 257 * (k & 2) / 2;
         out[8 * span] = 99;
-        fsr_lerp_row(out, cells, 8, f, span);
+        kernels.lerp_row(out, cells, 8, f, span);
         assert_int_equal(out[8 * span], 99);
         for (int i = 0; i < 8 * span; i++) {
             const int a = cells[i / span], b = cells[i / span + 1];
@@ -170,5 +172,6 @@ int main(void)
         cmocka_unit_test(lerp_between_cells),
     };
 
+    fsr_kernels_init(&kernels, fsr_cpu_flags());
     return cmocka_run_group_tests_name("mc", tests, NULL, NULL);
 }

@@ -10,6 +10,8 @@
 
 #include "filters/task.h"
 
+static FsrKernels kernels;
+
 static double keys(double x)
 {
     const double a = -0.5;
@@ -66,7 +68,7 @@ static void upscale_matches_definition(void **state)
             fsr_plane_pool_init(&pool, sizes[k][0], sizes[k][1]);
             p = random_plane(&pool);
             fsr_upscaler_init(&up, scale, 1, 0);
-            fsr_cursor_init(&c, p, &up, ring, 0, p->w * scale);
+            fsr_cursor_init(&c, &kernels, p, &up, ring, 0, p->w * scale);
             for (int y = 0; y < p->h * scale; y++) {
                 fsr_cursor_row(&c, y, row);
                 for (int x = 0; x < p->w * scale; x++) {
@@ -95,7 +97,7 @@ static void chroma_siting_keeps_positions(void **state)
             for (int i = 0; i < 40; i++)
                 in[i] = (int16_t)lrint(100 * (2 * i + d));
             fsr_upscaler_init(&up, scale, 2, cosited);
-            fsr_upscale_row(out, in + 8, 24 * scale, &up);
+            kernels.upscale_row(out, in + 8, 24 * scale, &up);
             for (int j = 0; j < 24 * scale; j++) {
                 const double luma = (2 * j + d + 0.5) / scale - 0.5;    /* in the small picture */
 
@@ -147,9 +149,9 @@ static void load_and_store_are_inverse(void **state)
                     src[i * f[k].step] = v << f[k].shift;
             }
             row[n] = 12345;
-            fsr_load_row(row, (uint8_t *)src, n, f[k].bytes, f[k].step, f[k].shift, f[k].depth);
+            kernels.load_row(row, (uint8_t *)src, n, f[k].bytes, f[k].step, f[k].shift, f[k].depth);
             assert_int_equal(row[n], 12345);
-            fsr_store_row((uint8_t *)dst, row, n, f[k].bytes, f[k].step, f[k].shift, f[k].depth);
+            kernels.store_row((uint8_t *)dst, row, n, f[k].bytes, f[k].step, f[k].shift, f[k].depth);
             assert_memory_equal(src, dst, sizeof(src));
         }
 }
@@ -160,7 +162,7 @@ static void store_clips(void **state)
     uint8_t out[4];
 
     (void)state;
-    fsr_store_row(out, row, 4, 1, 1, 0, 8);
+    kernels.store_row(out, row, 4, 1, 1, 0, 8);
     assert_int_equal(out[0], 0);
     assert_int_equal(out[1], 255);
     assert_int_equal(out[2], 255);
@@ -177,5 +179,6 @@ int main(void)
         cmocka_unit_test(store_clips),
     };
 
+    fsr_kernels_init(&kernels, fsr_cpu_flags());
     return cmocka_run_group_tests_name("upscale", tests, NULL, NULL);
 }

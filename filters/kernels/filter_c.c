@@ -1,0 +1,182 @@
+/* The table of kernels and its plain C versions: what the others must equal. */
+#include <string.h>
+
+#include "filters/kernels.h"
+
+const int16_t fsr_luma_taps[4][8] = {
+    {  0, 0,   0, 64,  0,   0, 0,  0 },
+    { -1, 4, -10, 58, 17,  -5, 1,  0 },
+    { -1, 4, -11, 40, 40, -11, 4, -1 },
+    {  0, 1,  -5, 17, 58, -10, 4, -1 },
+};
+
+static int clip_to(int v, int max)
+{
+    return v < 0 ? 0 : v > max ? max : v;
+}
+
+/* Samples <-> the 14-bit scale --------------------------------------------- */
+
+static void load_row(int16_t *dst, const uint8_t *src, int n, int bytes, int step, int shift, int depth)
+{
+    const int up = 14 - depth;
+
+    if (bytes == 1) {
+        for (int i = 0; i < n; i++)
+            dst[i] = src[i * step] << up;
+    } else {
+        const uint16_t *s   = (const uint16_t *)src;
+        const int       max = (1 << depth) - 1;     /* a stray high bit must not overflow */
+
+        for (int i = 0; i < n; i++)
+            dst[i] = (s[i * step] >> shift & max) << up;
+    }
+}
+
+static void store_row(uint8_t *dst, const int16_t *src, int n, int bytes, int step, int shift, int depth)
+{
+    const int down = 14 - depth, half = down ? 1 << (down - 1) : 0, max = (1 << depth) - 1;
+
+    if (bytes == 1) {
+        for (int i = 0; i < n; i++)
+            dst[i * step] = clip_to((src[i] + half) >> down, max);
+    } else {
+        uint16_t *d = (uint16_t *)dst;
+
+        for (int i = 0; i < n; i++)
+            d[i * step] = clip_to((src[i] + half) >> down, max) << shift;
+    }
+}
+
+/* Upscaling ---------------------------------------------------------------- */
+
+static inline int filter(const int16_t *in, const int16_t *c, int taps)
+{
+    int sum = 2048;
+
+    for (int t = 0; t < taps; t++)
+        sum += c[t] * in[t];
+    return fsr_sat16(sum >> 12);
+}
+
+static void upscale_row(int16_t *out, const int16_t *in, int n_out, const FsrUpscaler *u)
+{
+    for (int k = 0; k < u->scale; k++)
+        for (int i = 0; u->scale * i + k < n_out; i++)
+            out[u->scale * i + k] = filter(in + i + u->first[k], u->coef[k], u->taps);
+}
+
+static inline int column(const int16_t *const *in, int i, const int16_t *c, int taps)
+{
+    int sum = 2048;
+
+    for (int t = 0; t < taps; t++)
+        sum += c[t] * in[t][i];
+    return fsr_sat16(sum >> 12);
+}
+
+static void upscale_column(int16_t *out, const int16_t *const *in, const FsrUpscaler *u, int k, int n)
+{
+    for (int i = 0; i < n; i++)
+        out[i] = column(in, i, u->coef[k], u->taps);
+}
+
+static void detail_row(int16_t *row, const int16_t *const *base, const int16_t *const *pred,
+                       const FsrUpscaler *u, int k, const int16_t *weight, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const int b = column(base, i, u->coef[k], u->taps), p = column(pred, i, u->coef[k], u->taps);
+
+        row[i] = fsr_sat16(b + (((row[i] - p) * weight[i] + 128) >> 8));
+    }
+}
+
+static void lerp_row(int16_t *out, const int16_t *cells, int nb, const int16_t *f, int span)
+{
+    for (int k = 0; k < nb; k++)
+        for (int i = 0; i < span; i++)
+            out[k * span + i] = cells[k] + (((cells[k + 1] - cells[k]) * f[i] + 64) >> 7);
+}
+
+/* Motion compensation ------------------------------------------------------ */
+
+/* step: 1 filters along rows, the stride along columns */
+static void filter_block(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride,
+                         int w, int h, ptrdiff_t step, const int16_t *c, int half)
+{
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) {
+            const int16_t *s = src + y * src_stride + x;
+            int sum = half;
+
+            for (int t = 0; t < 8; t++)
+                sum += c[t] * s[(t - 3) * step];
+            dst[y * stride + x] = fsr_sat16(sum >> 6);
+        }
+}
+
+static void filter_h(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half)
+{
+    filter_block(dst, stride, src, src_stride, w, h, 1, fsr_luma_taps[frac], half);
+}
+
+static void filter_v(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half)
+{
+    filter_block(dst, stride, src, src_stride, w, h, src_stride, fsr_luma_taps[frac], half);
+}
+
+static void average(int16_t *dst, ptrdiff_t stride, const int16_t *a, ptrdiff_t a_stride,
+                    const int16_t *b, ptrdiff_t b_stride, int w, int h)
+{
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++)
+            dst[y * stride + x] = (a[y * a_stride + x] + b[y * b_stride + x] + 1) >> 1;
+}
+
+static void sad_cells(unsigned *sad, const int16_t *a, ptrdiff_t a_stride, const int16_t *b, ptrdiff_t b_stride, int nb)
+{
+    for (int i = 0; i < nb; i++) {
+        sad[i] = 0;
+        for (int y = 0; y < 4; y++)
+            for (int x = 4 * i; x < 4 * i + 4; x++) {
+                const int d = a[y * a_stride + x] - b[y * b_stride + x];
+
+                sad[i] += d < 0 ? -d : d;
+            }
+    }
+}
+
+/* The table ---------------------------------------------------------------- */
+
+unsigned fsr_cpu_flags(void)
+{
+#ifdef __x86_64__
+    return __builtin_cpu_supports("avx2") ? FSR_CPU_AVX2 : 0;
+#else
+    return 0;
+#endif
+}
+
+const FsrKernels fsr_kernels_c = {
+    .load_row       = load_row,
+    .store_row      = store_row,
+    .upscale_row    = upscale_row,
+    .upscale_column = upscale_column,
+    .detail_row     = detail_row,
+    .lerp_row       = lerp_row,
+    .filter_h       = filter_h,
+    .filter_v       = filter_v,
+    .average        = average,
+    .sad_cells      = sad_cells,
+};
+
+void fsr_kernels_init(FsrKernels *k, unsigned flags)
+{
+    *k = fsr_kernels_c;
+#ifdef __x86_64__
+    if (flags & FSR_CPU_AVX2)
+        fsr_kernels_avx2(k);
+#else
+    (void)flags;
+#endif
+}

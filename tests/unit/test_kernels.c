@@ -1,0 +1,227 @@
+/* Every kernel on every instruction set that this processor has, against plain C. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "filters/kernels.h"
+
+#define STRIDE 208
+#define ROWS   80
+#define GUARD  16
+#define LONG   1941
+
+static const unsigned levels[] = { FSR_CPU_AVX2 };
+static const char *const level_names[] = { "avx2" };
+
+static FsrKernels best;             /* the level under test */
+static const char *name;
+
+static int16_t a[STRIDE * ROWS + LONG], b[STRIDE * ROWS + LONG], want[STRIDE * ROWS + LONG], got[STRIDE * ROWS + LONG];
+
+/* Samples as they occur, and in one fill of three at the limits of the type. */
+static void fill(int16_t *p, size_t n)
+{
+    static const int16_t limits[4] = { INT16_MIN, INT16_MAX, 0, -1 };
+    const int extreme = rand() % 3 == 0;
+
+    for (size_t i = 0; i < n; i++)
+        p[i] = extreme ? limits[rand() & 3] : rand() % 8 ? rand() & 16383 : (int16_t)rand();
+}
+
+static void fill_all(void)
+{
+    fill(a, sizeof(a) / sizeof(*a));
+    fill(b, sizeof(b) / sizeof(*b));
+    fill(want, sizeof(want) / sizeof(*want));
+    memcpy(got, want, sizeof(got));
+}
+
+/* Everything around the destination as well: a kernel writes what it is asked for. */
+static void same(const char *kernel, int n, int detail)
+{
+    for (size_t i = 0; i < sizeof(got) / sizeof(*got); i++)
+        if (got[i] != want[i])
+            fail_msg("%s %s, size %d, case %d: at %d is %d, want %d", name, kernel, n, detail, (int)i, got[i], want[i]);
+}
+
+/* 1 to 67, then some large ones */
+static int length(int i)
+{
+    static const int large[] = { 128, 640, 1001, 1920 };
+
+    return i <= 67 ? i : large[i - 68];
+}
+#define LENGTHS 71
+
+static void load_and_store(void)
+{
+    static const struct { int bytes, step, shift, depth; } f[] = {
+        { 1, 1, 0, 8 }, { 1, 2, 0, 8 }, { 2, 1, 0, 10 }, { 2, 2, 6, 10 }, { 2, 1, 6, 10 }, { 2, 1, 0, 12 }, { 2, 1, 0, 14 }, { 2, 1, 8, 8 },
+    };
+
+    for (size_t k = 0; k < sizeof(f) / sizeof(*f); k++)
+        for (int i = 1; i <= LENGTHS; i++) {
+            const int n = length(i), at = GUARD + rand() % 16;
+            const int bytes = f[k].bytes, step = f[k].step, shift = f[k].shift, depth = f[k].depth;
+
+            fill_all();
+            fsr_kernels_c.load_row(want + at, (uint8_t *)(a + at / 2), n, bytes, step, shift, depth);
+            best.load_row(got + at, (uint8_t *)(a + at / 2), n, bytes, step, shift, depth);
+            same("load_row", n, k);
+            fsr_kernels_c.store_row((uint8_t *)(want + at), b + at / 3, n, bytes, step, shift, depth);
+            best.store_row((uint8_t *)(got + at), b + at / 3, n, bytes, step, shift, depth);
+            same("store_row", n, k);
+        }
+}
+
+static FsrUpscaler upscaler(int scale, int kind)
+{
+    FsrUpscaler u;
+
+    if (kind == 0)
+        fsr_upscaler_init_sharp(&u, scale);
+    else
+        fsr_upscaler_init(&u, scale, kind == 1 ? 1 : 2, kind == 3);
+    return u;
+}
+
+static void upscale(void)
+{
+    for (int scale = 2; scale <= 4; scale++)
+        for (int kind = 0; kind < 4; kind++)
+            for (int i = 1; i <= LENGTHS; i++) {
+                const FsrUpscaler u = upscaler(scale, kind);
+                const int n = length(i), at = GUARD + rand() % 16, phase = rand() % scale;
+                const int16_t *base[FSR_TAPS], *pred[FSR_TAPS];
+                int16_t weight[LONG];
+
+                fill_all();
+                for (int t = 0; t < FSR_TAPS; t++) {
+                    base[t] = a + GUARD + t * STRIDE + rand() % 16;
+                    pred[t] = b + GUARD + t * STRIDE + rand() % 16;
+                }
+                for (int j = 0; j < n; j++)
+                    weight[j] = rand() % 4 ? rand() % 257 : 256 * (rand() & 1);
+
+                fsr_kernels_c.upscale_row(want + at, a + GUARD, n, &u);
+                best.upscale_row(got + at, a + GUARD, n, &u);
+                same("upscale_row", n, 10 * scale + kind);
+                fsr_kernels_c.upscale_column(want + at, base, &u, phase, n);
+                best.upscale_column(got + at, base, &u, phase, n);
+                same("upscale_column", n, 10 * scale + kind);
+                fill(want, sizeof(want) / sizeof(*want));
+                memcpy(got, want, sizeof(got));
+                fsr_kernels_c.detail_row(want + at, base, pred, &u, phase, weight, n);
+                best.detail_row(got + at, base, pred, &u, phase, weight, n);
+                same("detail_row", n, 10 * scale + kind);
+            }
+}
+
+static void lerp(void)
+{
+    for (int span = 8; span <= 16; span += 4)
+        for (int nb = 1; nb <= 100; nb++) {
+            int16_t f[16], cells[101 + 16];
+
+            for (int i = 0; i < span; i++)
+                f[i] = i == 0 ? rand() % 2 : i == span - 1 ? 124 : rand() % 125;
+            for (int i = 0; i <= 116; i++)
+                cells[i] = i > nb ? rand() : rand() % 3 ? rand() % 257 : 256 * (rand() & 1);
+            fill_all();
+            fsr_kernels_c.lerp_row(want + GUARD + nb % 7, cells, nb, f, span);
+            best.lerp_row(got + GUARD + nb % 7, cells, nb, f, span);
+            same("lerp_row", nb, span);
+        }
+}
+
+static void motion(void)
+{
+    for (int w = 1; w <= 67; w++)
+        for (int k = 0; k < 12; k++) {
+            const int frac = 1 + k % 3, half = k & 1 ? 32 : 0, h = 1 + rand() % 64, at = GUARD + rand() % 16;
+            const int16_t *p = a + 4 * STRIDE + 4 + rand() % 32, *q = b + 4 * STRIDE + 4 + rand() % 32;
+
+            fill_all();
+            fsr_kernels_c.filter_h(want + at, STRIDE, p, STRIDE, w, h, frac, half);
+            best.filter_h(got + at, STRIDE, p, STRIDE, w, h, frac, half);
+            same("filter_h", w, frac);
+            fsr_kernels_c.filter_v(want + at + 1, STRIDE, q, STRIDE, w, h, frac, half);
+            best.filter_v(got + at + 1, STRIDE, q, STRIDE, w, h, frac, half);
+            same("filter_v", w, frac);
+            fsr_kernels_c.average(want + at + 2, STRIDE, p, STRIDE, q, STRIDE + 1, w, h);
+            best.average(got + at + 2, STRIDE, p, STRIDE, q, STRIDE + 1, w, h);
+            same("average", w, 0);
+        }
+}
+
+static void sad(void)
+{
+    for (int k = 0; k < 200; k++)
+        for (int nb = 1; nb <= 16; nb++) {
+            unsigned s[2][18];
+            const int16_t *p = a + rand() % 32, *q = b + rand() % 32;
+
+            fill_all();
+            memset(s, 77, sizeof(s));
+            fsr_kernels_c.sad_cells(s[0] + 1, p, STRIDE, q, STRIDE + 1, nb);
+            best.sad_cells(s[1] + 1, p, STRIDE, q, STRIDE + 1, nb);
+            assert_memory_equal(s[0], s[1], sizeof(s[0]));
+        }
+}
+
+static void on_all_levels(void (*check)(void))
+{
+    int done = 0;
+
+    for (size_t i = 0; i < sizeof(levels) / sizeof(*levels); i++) {
+        if (levels[i] & ~fsr_cpu_flags())
+            continue;
+        name = level_names[i];
+        fsr_kernels_init(&best, levels[i]);
+        check();
+        done++;
+    }
+    if (!done)
+        skip();
+}
+
+static void test_load_and_store(void **state) { (void)state; on_all_levels(load_and_store); }
+static void test_upscale(void **state)        { (void)state; on_all_levels(upscale); }
+static void test_lerp(void **state)           { (void)state; on_all_levels(lerp); }
+static void test_motion(void **state)         { (void)state; on_all_levels(motion); }
+static void test_sad(void **state)            { (void)state; on_all_levels(sad); }
+
+/* A table without flags is plain C, and no level leaves a hole. */
+static void tables_are_whole(void **state)
+{
+    (void)state;
+    for (int i = -1; i < (int)(sizeof(levels) / sizeof(*levels)); i++) {
+        void (*p[sizeof(FsrKernels) / sizeof(void (*)(void))])(void);
+        FsrKernels k;
+
+        fsr_kernels_init(&k, i < 0 ? 0 : levels[i] & fsr_cpu_flags());
+        if (i < 0)
+            assert_memory_equal(&k, &fsr_kernels_c, sizeof(k));
+        memcpy(p, &k, sizeof(k));
+        for (size_t j = 0; j < sizeof(p) / sizeof(*p); j++)
+            assert_true(p[j] != NULL);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_load_and_store),
+        cmocka_unit_test(test_upscale),
+        cmocka_unit_test(test_lerp),
+        cmocka_unit_test(test_motion),
+        cmocka_unit_test(test_sad),
+        cmocka_unit_test(tables_are_whole),
+    };
+
+    return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
+}
