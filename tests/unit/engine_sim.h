@@ -496,6 +496,7 @@ typedef struct SimWork {
     void      *arg;
     int        nb;
     atomic_int next, worker;
+    pthread_barrier_t start;            /* all begin at once, so that they meet */
 } SimWork;
 
 static inline void *sim_worker(void *arg)
@@ -504,6 +505,7 @@ static inline void *sim_worker(void *arg)
     const int worker = atomic_fetch_add(&w->worker, 1);
     int       job;
 
+    pthread_barrier_wait(&w->start);
     while ((job = atomic_fetch_add(&w->next, 1)) < w->nb)
         w->fn(w->arg, w->nb - 1 - job, worker);     /* not in the order of the numbers */
     return NULL;
@@ -515,11 +517,13 @@ static inline void sim_execute(void *opaque, FsrJob fn, void *arg, int nb)
     SimWork   w = { .fn = fn, .arg = arg, .nb = nb };
     pthread_t t[16];
 
+    pthread_barrier_init(&w.start, NULL, n);
     for (int i = 1; i < n; i++)
         assert_int_equal(pthread_create(&t[i], NULL, sim_worker, &w), 0);
     sim_worker(&w);
     for (int i = 1; i < n; i++)
         pthread_join(t[i], NULL);
+    pthread_barrier_destroy(&w.start);
 }
 
 /* Start an engine for pictures as those of s. */

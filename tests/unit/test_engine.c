@@ -511,11 +511,27 @@ static void key_distance(void **state)
         }
 }
 
+/* Two CRA with groups of 8 before them, then groups of 4: what was learnt of the group size must go. */
+static void shorter_groups(Sim *s)
+{
+    int last = sim_add(s, 0, FSR_KIND_IDR, -1, -1);
+
+    s->pic[0].flags |= FSR_PIC_FIRST;
+    for (int g = 0, d = 0; g < 8; g++) {
+        const int gop = g < 2 ? 8 : 4, next = sim_add(s, d + gop, g < 2 ? FSR_KIND_CRA : FSR_KIND_TRAIL, g < 2 ? -1 : last, -1);
+
+        sim_between(s, d, last, d + gop, next, g < 2 ? FSR_KIND_RASL : FSR_KIND_TRAIL);
+        last = next;
+        d   += gop;
+    }
+}
+
 /* From a CRA on, without its leading pictures: the same bits as in the whole stream. */
 static void cut_at_irap(void **state)
 {
     static const struct { int gop, intra, nb, interval; } cases[] = {
         { 4, 3, 60, 16 }, { 8, 2, 65, 4 }, { 16, 1, 97, 2 }, { 4, 3, 60, 3 }, { 1, 10, 40, 4 },
+        { 0, 0, 0, 10 },
     };
 
     (void)state;
@@ -525,7 +541,10 @@ static void cut_at_irap(void **state)
         SimRun   *a, *b;
         int       cra = 0, n = 0, at, map[SIM_MAX];
 
-        sim_hierarchical(whole, cases[c].nb, cases[c].gop, cases[c].intra);
+        if (cases[c].gop)
+            sim_hierarchical(whole, cases[c].nb, cases[c].gop, cases[c].intra);
+        else
+            shorter_groups(whole);
         for (int i = 0; i < whole->nb; i++)
             if (whole->pic[i].kind == FSR_KIND_CRA && ++n == 2)
                 cra = i;
