@@ -511,16 +511,17 @@ static void key_distance(void **state)
         }
 }
 
-/* Two CRA with groups of 8 before them, then groups of 4: what was learnt of the group size must go. */
+/* Groups of 8, every second anchor a CRA; after the second CRA groups of 4: the larger size must be forgotten. */
 static void shorter_groups(Sim *s)
 {
     int last = sim_add(s, 0, FSR_KIND_IDR, -1, -1);
 
     s->pic[0].flags |= FSR_PIC_FIRST;
     for (int g = 0, d = 0; g < 8; g++) {
-        const int gop = g < 2 ? 8 : 4, next = sim_add(s, d + gop, g < 2 ? FSR_KIND_CRA : FSR_KIND_TRAIL, g < 2 ? -1 : last, -1);
+        const int gop = g < 4 ? 8 : 4, cra = g == 1 || g == 3;
+        const int next = sim_add(s, d + gop, cra ? FSR_KIND_CRA : FSR_KIND_TRAIL, cra ? -1 : last, -1);
 
-        sim_between(s, d, last, d + gop, next, g < 2 ? FSR_KIND_RASL : FSR_KIND_TRAIL);
+        sim_between(s, d, last, d + gop, next, cra ? FSR_KIND_RASL : FSR_KIND_TRAIL);
         last = next;
         d   += gop;
     }
