@@ -193,7 +193,8 @@ static void resolve(const FsrEngine *e, FsrNode *n)
     for (int i = 0; i < n->motion.hdr.nb_refs; i++) {
         FsrNode *ref = is_reference(n, &n->motion.refs[i]) ? find(e, n->epoch, n->motion.refs[i].number) : NULL;
 
-        n->ref[i] = ref && ref->done && ref->hr && ref->lr ? ref : NULL;
+        /* what nothing may refer to has no padding */
+        n->ref[i] = ref && ref->done && ref->hr && ref->lr && (ref->kept || n->duplicate) ? ref : NULL;
     }
 }
 
@@ -284,7 +285,7 @@ static void load_stripe(void *arg, int stripe, int worker)
     for (int y = y0; y < y1; y++)
         e->kernels.load_row(n->lr->data + y * n->lr->stride, n->pic.planes.data[0] + y * n->pic.planes.stride[0],
                             f->width, f->sample_bytes, n->pic.planes.step[0], f->shift, f->bit_depth);
-    fsr_plane_pad(n->lr, y0, y1);
+    fsr_plane_pad_by(n->lr, y0, y1, n->kept ? FSR_PAD : FSR_PAD_UPSCALE);
 }
 
 /* The same decoded picture again (a filter repeated it): carried over whole. */

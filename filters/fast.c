@@ -59,7 +59,7 @@ static void choose_stripe(void *arg, int stripe, int worker)
     }
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
     if (y0 < y1)
-        fsr_plane_pad(e->pred, y0, y1);
+        fsr_plane_pad_by(e->pred, y0, y1, FSR_PAD_UPSCALE);
 }
 
 static int is_bicubic(FsrEngine *e, const FsrBlock *b)
@@ -202,7 +202,8 @@ static void store_stripe(void *arg, int stripe, int worker)
         return;
     for (int y = y0 * e->cfg.scale; y < y1 * e->cfg.scale; y++)
         fsr_store_luma(e, 0, y, e->out_format.width, n->hr->data + y * n->hr->stride);
-    fsr_plane_pad(n->hr, y0 * e->cfg.scale, y1 * e->cfg.scale);
+    if (n->kept)
+        fsr_plane_pad(n->hr, y0 * e->cfg.scale, y1 * e->cfg.scale);
     fsr_output_chroma(e, &e->scratch[worker], y0, y1);
 }
 

@@ -224,7 +224,7 @@ static void analyse_stripe(void *arg, int stripe, int worker)
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
     if (y0 < y1) {
         fill_holes(e, n, row0, y0, y1);
-        fsr_plane_pad(e->pred, y0, y1);
+        fsr_plane_pad_by(e->pred, y0, y1, FSR_PAD_UPSCALE);
     }
 }
 

@@ -63,25 +63,30 @@ void fsr_plane_unref(FsrPlane **p)
     }
 }
 
-void fsr_plane_pad(FsrPlane *p, int y0, int y1)
+void fsr_plane_pad_by(FsrPlane *p, int y0, int y1, int pad)
 {
-    const size_t row = (p->w + 2 * FSR_PAD) * sizeof(*p->data);
+    const size_t row = (p->w + 2 * pad) * sizeof(*p->data);
 
     for (int y = y0; y < y1; y++) {
         int16_t *d = p->data + y * p->stride;
 
-        for (int i = 1; i <= FSR_PAD; i++) {
+        for (int i = 1; i <= pad; i++) {
             d[-i]           = d[0];
             d[p->w - 1 + i] = d[p->w - 1];
         }
     }
     if (y0 == 0)
-        for (int i = 1; i <= FSR_PAD; i++)
-            memcpy(p->data - i * p->stride - FSR_PAD, p->data - FSR_PAD, row);
+        for (int i = 1; i <= pad; i++)
+            memcpy(p->data - i * p->stride - pad, p->data - pad, row);
     if (y1 == p->h) {
-        const int16_t *last = p->data + (p->h - 1) * p->stride - FSR_PAD;
+        const int16_t *last = p->data + (p->h - 1) * p->stride - pad;
 
-        for (int i = 1; i <= FSR_PAD; i++)
-            memcpy(p->data + (p->h - 1 + i) * p->stride - FSR_PAD, last, row);
+        for (int i = 1; i <= pad; i++)
+            memcpy(p->data + (p->h - 1 + i) * p->stride - pad, last, row);
     }
+}
+
+void fsr_plane_pad(FsrPlane *p, int y0, int y1)
+{
+    fsr_plane_pad_by(p, y0, y1, FSR_PAD);
 }

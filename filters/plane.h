@@ -8,6 +8,7 @@
 /* Samples around a plane that repeat its border, so that motion compensation needs no
  * checks: a block of 64, the 8-tap filter, and room to clamp vectors that point further out. */
 #define FSR_PAD 80
+#define FSR_PAD_UPSCALE 4
 
 /*
  * Signed 16-bit samples in the 14-bit scale of HEVC's inter prediction, whatever the
@@ -38,5 +39,7 @@ void      fsr_plane_unref(FsrPlane **p);
 /* Repeat the first and last sample of rows y0 to y1 - 1 into the padding; with the first
  * or the last row of the picture also the rows above or below. */
 void      fsr_plane_pad(FsrPlane *p, int y0, int y1);
+/* The same with only so many samples and rows: FSR_PAD_UPSCALE are what upscaling reads. */
+void      fsr_plane_pad_by(FsrPlane *p, int y0, int y1, int pad);
 
 #endif /* FILTERS_PLANE_H */

@@ -35,7 +35,8 @@ static void finish_stripe(void *arg, int stripe, int worker)
     fsr_stripe_rows(e, e->node, stripe, &y0, &y1);
     if (y0 == y1)
         return;
-    fsr_plane_pad(e->node->hr, y0 * e->cfg.scale, y1 * e->cfg.scale);
+    if (e->node->kept)
+        fsr_plane_pad(e->node->hr, y0 * e->cfg.scale, y1 * e->cfg.scale);
     fsr_output_chroma(e, &e->scratch[worker], y0, y1);
 }
 
@@ -322,7 +323,8 @@ static void detail_stripe(void *arg, int stripe, int worker)
         e->kernels.detail_row(hr, base_rows, pred_rows, &e->base, phase, weight_row(&weights, e, s, y), w);
         fsr_store_luma(e, 0, y, w, hr);
     }
-    fsr_plane_pad(n->hr, y0 * scale, y1 * scale);
+    if (n->kept)
+        fsr_plane_pad(n->hr, y0 * scale, y1 * scale);
     fsr_output_chroma(e, s, y0, y1);
 }
 

@@ -8,6 +8,8 @@
 
 #include "filters/kernels.h"
 
+#define UNROLL _Pragma("GCC unroll 4")
+
 #define c fsr_kernels_c         /* for what is not done here */
 
 static inline __m256i load(const int16_t *p)
@@ -96,6 +98,7 @@ __m256i phase(const int16_t *in, const __m256i *k, int taps)
     const __m256i round = _mm256_set1_epi32(2048);
     __m256i even = round, odd = round;
 
+    UNROLL
     for (int t = 0; t < taps / 2; t++) {
         even = _mm256_add_epi32(even, _mm256_madd_epi16(load(in + 2 * t), k[t]));
         odd  = _mm256_add_epi32(odd, _mm256_madd_epi16(load(in + 2 * t + 1), k[t]));
@@ -109,6 +112,7 @@ void upscale16(int16_t *out, const int16_t *in, const FsrUpscaler *u, const __m2
 {
     __m256i p[4];
 
+    UNROLL
     for (int i = 0; i < scale; i++)
         p[i] = phase(in + u->first[i], k[i], taps);
     if (scale == 2) {
@@ -132,6 +136,7 @@ void upscale(int16_t *out, const int16_t *in, int n, const FsrUpscaler *u, int s
 {
     __m256i k[4][3];
 
+    UNROLL
     for (int i = 0; i < scale; i++)
         for (int t = 0; t < taps / 2; t++)
             k[i][t] = pair(u->coef[i] + 2 * t);
@@ -163,6 +168,7 @@ Sums column(const int16_t *const *in, int i, const __m256i *k, int taps)
     const __m256i round = _mm256_set1_epi32(2048);
     Sums s = { round, round };
 
+    UNROLL
     for (int t = 0; t < taps / 2; t++) {
         const __m256i a = load(in[2 * t] + i), b = load(in[2 * t + 1] + i);
 
@@ -253,6 +259,7 @@ static void lerp_row(int16_t *out, const int16_t *cells, int nb, const int16_t *
             const __m256i step = _mm256_sub_epi16(next, left);
             __m256i which = _mm256_inserti128_si256(_mm256_set1_epi16(0x0100), _mm_set1_epi16(0x0302), 1);
 
+            UNROLL
             for (int j = 0; j < 8; j += 2) {
                 store(out + (k + j) * 8, _mm256_add_epi16(_mm256_shuffle_epi8(left, which),
                       _mm256_mulhrs_epi16(_mm256_shuffle_epi8(step, which), far)));
@@ -292,6 +299,7 @@ __m256i filter16(const int16_t *s, ptrdiff_t step, const __m256i *k, __m256i hal
     Sums v = { half, half };
 
     s -= 3 * step;
+    UNROLL
     for (int t = 0; t < 4; t++, s += 2 * step) {
         const __m256i a = load(s), b = load(s + step);
 
@@ -313,6 +321,7 @@ __m128i filter8(const int16_t *s, ptrdiff_t step, const __m256i *k, __m256i half
     __m256i v = half;
 
     s -= 3 * step;
+    UNROLL
     for (int t = 0; t < 4; t++, s += 2 * step) {
         const __m128i a = _mm_loadu_si128((const __m128i *)s), b = _mm_loadu_si128((const __m128i *)(s + step));
 
@@ -370,6 +379,7 @@ static inline __m128i sad4(const int16_t *a, ptrdiff_t a_stride, const int16_t *
     const __m256i sign = _mm256_set1_epi16(INT16_MIN), ones = _mm256_set1_epi16(1);
     __m256i sum = _mm256_set1_epi32(4 * 65536);
 
+    UNROLL
     for (int y = 0; y < 4; y++) {
         const __m256i p = load(a + y * a_stride), q = load(b + y * b_stride);
         const __m256i d = _mm256_sub_epi16(_mm256_max_epi16(p, q), _mm256_min_epi16(p, q));
