@@ -181,7 +181,6 @@ distclean:
 
 bench: all $(DEMO_DEPS)
 	@tests/bench.sh
-	@echo; RUNS=3 codec_hooks/bench_hook.sh
 	@echo; build/bin/nn_bench models/srcnn-915-x2.onnx --size 480x270
 
 .PHONY: all bench lib ffmpeg unit-tests check check-asan demo evaluate install clean distclean help
