@@ -12,6 +12,7 @@
 
 #define MAX_WAITING 16          /* a decoder's reorder depth, H.265 A.4.2 */
 #define NUMBER_WINDOW 32        /* numbers further back than this will not come any more */
+#define MAX_KEPT 24             /* a decoder holds 16 at most, H.265 A.4.2; some more wait to be settled */
 #define NUMBER_JUMP 64          /* numbers further apart than this have nothing to do with each other */
 
 /* Workers and rows --------------------------------------------------------- */
@@ -111,11 +112,28 @@ static void advance(FsrEngine *e)
     }
 }
 
+/* A record that claims to hold more than any decoder can must not take all memory. */
+static void limit_kept(FsrEngine *e)
+{
+    FsrNode *oldest = NULL;
+    int kept = 0;
+
+    for (FsrNode *n = e->head; n; n = n->next)
+        if (n->done && n->kept) {
+            kept++;
+            if (!oldest || n->epoch < oldest->epoch || (n->epoch == oldest->epoch && n->number < oldest->number))
+                oldest = n;
+        }
+    if (kept > MAX_KEPT)
+        drop_state(oldest);
+}
+
 static void note_done(FsrEngine *e, const FsrNode *n)
 {
     if (n->number && n->epoch == e->epoch && n->number > e->settled && n->number - e->settled <= 64)
         e->settled_after |= UINT64_C(1) << (n->number - e->settled - 1);
     advance(e);
+    limit_kept(e);
 }
 
 /* Remove nodes that nobody needs: shown, no state kept, not to be repeated any more, and their

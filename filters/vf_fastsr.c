@@ -354,17 +354,18 @@ static int activate(AVFilterContext *ctx)
 
     FF_FILTER_FORWARD_STATUS_BACK(outlink, inlink);
 
-    ret = ff_inlink_consume_frame(inlink, &in);
-    if (ret < 0)
-        return ret;
-    if (ret > 0) {
+    while ((ret = ff_inlink_consume_frame(inlink, &in)) > 0) {
         ret = push(ctx, in);
         if (ret >= 0)
             ret = drain(ctx);
         s->failed |= ret < 0;
+        if (ret > 0 && ff_inlink_queued_frames(inlink))
+            ff_filter_set_ready(ctx, 100);
         if (ret)
             return FFMIN(ret, 0);
     }
+    if (ret < 0)
+        return ret;
     if (ff_inlink_acknowledge_status(inlink, &status, &pts)) {
         ret = s->engine ? fsr_engine_flush(s->engine) : 0;
         if (ret >= 0)
