@@ -136,16 +136,28 @@ void fsr_warp_rows(FsrEngine *e, FsrNode *n, int stripe, int y0, int y1, FsrScra
     }
 }
 
-static void set_error(FsrEngine *e, FsrScratch *s, int cx, int cy, unsigned error)
+static void set_error(FsrEngine *e, FsrScratch *s, int cx, int cy, unsigned error, unsigned least)
 {
-    e->cells.error[cy * e->cells.w + cx] = error < FSR_NO_ERROR ? error : FSR_NO_ERROR - 1;
     s->sum[0] += error;
     s->sum[1]++;
+    error = error < least ? least : error;
+    e->cells.error[cy * e->cells.w + cx] = error < FSR_NO_ERROR ? error : FSR_NO_ERROR - 1;
+}
+
+static int is_interpolated(const FsrEngine *e, const FsrBlock *b)
+{
+    int fraction = 0;
+
+    for (int l = 0; l < 2; l++)
+        if (b->ref[l] != FSR_NO_REF)
+            fraction |= (b->mv[l][0] | b->mv[l][1]) * e->cfg.scale;
+    return fraction & 3;
 }
 
 /* Mean absolute difference of the cells of one block; cells cut by the crop count their shown part. */
 static void block_error(FsrEngine *e, FsrNode *n, const FsrBlock *b, const FsrRect *r, FsrScratch *s)
 {
+    const unsigned  least = is_interpolated(e, b) ? FSR_EXACT : 0;
     const FsrPlane *lr = n->lr, *p = e->pred;
     const int       ox = n->motion.hdr.crop_left, oy = n->motion.hdr.crop_top;
 
@@ -158,7 +170,7 @@ static void block_error(FsrEngine *e, FsrNode *n, const FsrBlock *b, const FsrRe
             e->kernels.sad_cells(sad, lr->data + (r->y + 4 * j) * lr->stride + r->x, lr->stride,
                                  p->data + (r->y + 4 * j) * p->stride + r->x, p->stride, b->w);
             for (int i = 0; i < b->w; i++)
-                set_error(e, s, b->x + i, b->y + j, sad[i] / 16);
+                set_error(e, s, b->x + i, b->y + j, sad[i] / 16, least);
         }
         return;
     }
@@ -174,7 +186,7 @@ static void block_error(FsrEngine *e, FsrNode *n, const FsrBlock *b, const FsrRe
                 continue;
             sad = fsr_sad(lr->data + y0 * lr->stride + x0, lr->stride,
                           p->data + y0 * p->stride + x0, p->stride, x1 - x0, y1 - y0);
-            set_error(e, s, cx, cy, sad / ((x1 - x0) * (y1 - y0)));
+            set_error(e, s, cx, cy, sad / ((x1 - x0) * (y1 - y0)), least);
         }
 }
 

@@ -135,12 +135,12 @@ static int bicubic_fill(FsrEngine *e, FsrNode *n)
 
 /* fill=detail -------------------------------------------------------------- */
 
-/* Carried detail fades over many pictures, so that errors do not last in long chains of P pictures. */
+/* What is interpolated again and again fades, so that errors do not last in long chains of P pictures. */
 #define MAX_WEIGHT 220
 
 /*
- * Weight of carried detail in a cell: the largest up to a mismatch of a quarter of the threshold,
- * 0 from the threshold on. The mismatch is averaged over the 3x3 cells around, those without
+ * Weight of carried detail in a cell: all of it where whole samples move and fit; else the largest
+ * up to a mismatch of a quarter of the threshold, 0 from the threshold on. The mismatch is averaged over the 3x3 cells around, those without
  * motion left out, because one cell has few samples.
  */
 typedef struct Mismatch { unsigned sum, nb; } Mismatch;
@@ -166,7 +166,7 @@ static void weigh_stripe(void *arg, int stripe, int worker)
     FsrEngine      *e = arg;
     const FsrCells *c = &e->cells;
     const unsigned  t1 = (unsigned)(e->cfg.threshold * 64 + 0.5), t0 = t1 / 4;
-    const unsigned  full = e->node->duplicate ? 256 : MAX_WEIGHT;   /* a picture shown again stays as it was */
+    const unsigned  exact = t1 < FSR_EXACT ? t1 : FSR_EXACT;
     const int       row0 = stripe * FSR_STRIPE / 4, row1 = row0 + FSR_STRIPE / 4;
     uint64_t        carried = 0;
 
@@ -181,10 +181,12 @@ static void weigh_stripe(void *arg, int stripe, int worker)
             right = column_mismatch(c, x + 1, y);
             sum   = left.sum + here.sum + right.sum;
             nb    = left.nb + here.nb + right.nb;
-            if (nb && sum < (t0 + 1) * nb)              /* sum / nb <= t0 */
-                weight = full;
+            if (sum < exact * nb)
+                weight = 256;
+            else if (nb && sum < (t0 + 1) * nb)         /* sum / nb <= t0 */
+                weight = MAX_WEIGHT;
             else if (sum < t1 * nb)
-                weight = full * (t1 - sum / nb) / (t1 - t0);
+                weight = MAX_WEIGHT * (t1 - sum / nb) / (t1 - t0);
             carried += weight > 0 && c->error[y * c->w + x] != FSR_NO_ERROR;
             c->weight[y * c->w + x] = weight;
         }

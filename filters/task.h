@@ -44,6 +44,8 @@ typedef struct FsrCells {
     int16_t  *weight;           /* of what is carried, 0 to 256 */
 } FsrCells;
 #define FSR_NO_ERROR 0xffff
+/* Below this error motion was by whole samples of the large picture: nothing was interpolated. */
+#define FSR_EXACT    16
 
 typedef struct FsrTask {
     const char *name;
