@@ -8,6 +8,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 shared=${FASTSR_SHARED-../shared/data}
+export OPENBLAS_NUM_THREADS=1    # idle threads of its own would be counted as ours
 runs=${RUNS:-20}
 
 if [ $# -eq 0 ]; then

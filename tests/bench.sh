@@ -7,6 +7,7 @@
 # Default: the sample scene at 960x540, coded with x265 here.
 set -eu
 cd "$(dirname "$0")/.."
+export OPENBLAS_NUM_THREADS=1    # idle threads of its own would be counted as ours
 runs=${RUNS:-7}
 ffmpeg=build/bin/ffmpeg
 
