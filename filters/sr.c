@@ -139,9 +139,9 @@ static int bicubic_fill(FsrEngine *e, FsrNode *n)
 #define MAX_WEIGHT 220
 
 /*
- * Weight of carried detail in a cell: all of it where whole samples move and fit; else the largest
- * up to a mismatch of a quarter of the threshold, 0 from the threshold on. The mismatch is averaged over the 3x3 cells around, those without
- * motion left out, because one cell has few samples.
+ * Weight of carried detail in a cell: all of it where whole samples move and fit; else MAX_WEIGHT up
+ * to a mismatch of a quarter of the threshold, falling to 0 at the threshold. The mismatch is averaged
+ * over the 3x3 cells around, those without motion left out, because one cell has few samples.
  */
 typedef struct Mismatch { unsigned sum, nb; } Mismatch;
 
