@@ -7,7 +7,7 @@
  * input rows of its window, each pointing at the sample under the window's left
  * edge for output sample 0, and never reads outside the width + kw - 1 samples.
  * Every output sample is computed in the same order of operations wherever it
- * lies in a row: results do not depend on how a picture is cut.
+ * lies in a row (or in its block of the row): results do not depend on how a picture is cut.
  */
 #ifndef FASTSR_NN_KERNELS_H
 #define FASTSR_NN_KERNELS_H
@@ -36,6 +36,9 @@ typedef struct FsrConvKernel {
     size_t (*scratch_floats)(const FsrConvShape *s);
     void   (*row)(const FsrConvShape *s, const float *packed, const float *const *rows,
                   float *dst, int width, float *scratch);
+    /* Samples that are computed together, counted from the row's start, where that can be told
+     * from the result; NULL: every sample gives the same bits wherever a row begins. */
+    int    (*block)(const FsrConvShape *s);
 } FsrConvKernel;
 
 /* Sets of kernels, from the plainest to the best. */

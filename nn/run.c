@@ -1,4 +1,5 @@
-/* Runs one tile of a plan, row by row, from the output's demand. */
+/* Runs one tile of a plan, row by row, from the output's demand; of each row only what wanted
+ * tiles are made from. */
 #include "nn/ops.h"
 #include "nn/plan.h"
 
@@ -6,16 +7,32 @@
 #include <time.h>
 
 typedef struct Job {
-    FsrPlan       *p;
-    const FsrNnIO *io;
-    FsrWorker     *w;
-    int            x, y, width, height;     /* tile, input samples */
-    int64_t        macs;
+    FsrPlan          *p;
+    const FsrNnIO    *io;
+    const FsrNnTiles *wanted;               /* NULL: all */
+    FsrWorker        *w;
+    int               x, y, width, height;  /* tile, input samples */
+    int64_t           macs;
 } Job;
+
+/* Samples [x, x + width) of a row. */
+typedef struct Span {
+    int x, width;
+} Span;
 
 static int min(int a, int b)
 {
     return a < b ? a : b;
+}
+
+static int max(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static int ceil_div(int a, int b)
+{
+    return (a + b - 1) / b;
 }
 
 static int clamp(int v, int lo, int hi)
@@ -65,12 +82,12 @@ static float *sample(const Job *t, int i, int r, int x)
 }
 
 /* The picture goes on beyond its border with its border samples. */
-static void input_row(const Job *t, int r, float *dst)
+static void input_row(const Job *t, int r, Span s, float *dst)
 {
     const FsrPlan     *p  = t->p;
     const FsrPlanNode *pn = &p->nodes[0];
     const int  y      = clamp(t->y - pn->margin.top + r, 0, p->height - 1);
-    const int  x0     = begin(t, 0), n = end(t, 0) - x0;
+    const int  x0     = s.x, n = s.width;
     const int  first  = clamp(x0, 0, p->width - 1), last = clamp(x0 + n - 1, 0, p->width - 1);
     const int  left   = first > x0 ? first - x0 : 0, have = last - first + 1;
     const int  planes = p->net->nodes[0].channels;
@@ -87,56 +104,49 @@ static void input_row(const Job *t, int r, float *dst)
     }
 }
 
-static void conv_row(Job *t, int i, int r, float *dst)
+static void conv_row(Job *t, int i, int r, Span s, float *dst)
 {
     const FsrNode     *n  = &t->p->net->nodes[i];
     const FsrPlanNode *pn = &t->p->nodes[i];
     const int first = fsr_plan_span(t->p, i, 0, r).first;
-    const int x     = begin(t, i), width = end(t, i) - x;
     const float *rows[FSR_NN_MAX_KERNEL];
 
     for (int k = 0; k < n->kh; k++)
-        rows[k] = sample(t, n->in[0], first + k, x - n->pad_left);
-    pn->kernel->row(&pn->shape, pn->packed, rows, dst, width, t->w->memory + t->p->scratch);
-    t->macs += fsr_node_macs(t->p->net, n) * width;
+        rows[k] = sample(t, n->in[0], first + k, s.x - n->pad_left);
+    pn->kernel->row(&pn->shape, pn->packed, rows, dst, s.width, t->w->memory + t->p->scratch);
+    t->macs += fsr_node_macs(t->p->net, n) * s.width;
 }
 
-/* Row of input j that lies under row r of node i, at the sample under its first one. */
-static const float *under(const Job *t, int i, int j, int r)
+/* Row of input j that lies under row r of node i, from sample x on. */
+static const float *under(const Job *t, int i, int j, int r, int x)
 {
-    return sample(t, t->p->net->nodes[i].in[j], fsr_plan_span(t->p, i, j, r).first, begin(t, i));
+    return sample(t, t->p->net->nodes[i].in[j], fsr_plan_span(t->p, i, j, r).first, x);
 }
 
-/* Samples that this tile makes in a row of node i. */
-static int row_width(const Job *t, int i)
-{
-    return end(t, i) - begin(t, i);
-}
-
-static FsrRow row_under(const Job *t, int i, int j, int r)
+static FsrRow row_under(const Job *t, int i, int j, int r, int x)
 {
     const int          k  = t->p->net->nodes[i].in[j];
     const FsrPlanNode *in = &t->p->nodes[k];
 
-    return (FsrRow){ under(t, i, j, r), in->bf16, t->p->net->nodes[k].channels, in->stride };
+    return (FsrRow){ under(t, i, j, r, x), in->bf16, t->p->net->nodes[k].channels, in->stride };
 }
 
-static void arithmetic_row(const Job *t, int i, int r, float *dst)
+static void arithmetic_row(const Job *t, int i, int r, Span s, float *dst)
 {
     const FsrNode     *n  = &t->p->net->nodes[i];
     const FsrPlanNode *pn = &t->p->nodes[i];
-    const FsrRow a = row_under(t, i, 0, r), b = row_under(t, i, 1, r);
+    const FsrRow a = row_under(t, i, 0, r, s.x), b = row_under(t, i, 1, r, s.x);
 
-    fsr_ops_arithmetic(n->op, n->relu, dst, pn->bf16, pn->stride, &a, &b, row_width(t, i));
+    fsr_ops_arithmetic(n->op, n->relu, dst, pn->bf16, pn->stride, &a, &b, s.width);
 }
 
-static void concat_row(const Job *t, int i, int r, float *dst)
+static void concat_row(const Job *t, int i, int r, Span s, float *dst)
 {
     const FsrNode *n      = &t->p->net->nodes[i];
-    const int      stride = t->p->nodes[i].stride, width = row_width(t, i);
+    const int      stride = t->p->nodes[i].stride, width = s.width;
 
     for (int j = 0; j < n->nb_in; j++) {
-        const float *src    = under(t, i, j, r);
+        const float *src    = under(t, i, j, r, s.x);
         const int    planes = t->p->net->nodes[n->in[j]].channels;
         const int    step   = t->p->nodes[n->in[j]].stride;
 
@@ -146,12 +156,12 @@ static void concat_row(const Job *t, int i, int r, float *dst)
     }
 }
 
-static void shuffle_row(const Job *t, int i, int r, float *dst)
+static void shuffle_row(const Job *t, int i, int r, Span s, float *dst)
 {
     const FsrNode     *n  = &t->p->net->nodes[i];
     const FsrPlanNode *pn = &t->p->nodes[i], *in = &t->p->nodes[n->in[0]];
-    const int b     = n->block, width = row_width(t, i);
-    const int x     = begin(t, i) + in->margin.left * b;    /* never negative */
+    const int b     = n->block, width = s.width;
+    const int x     = s.x + in->margin.left * b;            /* never negative */
     const int py    = (r - pn->margin.top + in->margin.top * b) % b;
     const int plane = n->crd ? b * b : 1, phase = n->crd ? 1 : n->channels;
     const float *src = sample(t, n->in[0], fsr_plan_span(t->p, i, 0, r).first,
@@ -203,25 +213,105 @@ static void keep_history(const Job *t, int i, int r)
                len * sizeof(float));
 }
 
+static int floor_div(int a, int b)
+{
+    return a / b - (a % b < 0);
+}
+
+/* Whether a column of tiles is wanted in rows [first, last] of tiles. */
+static int column_wanted(const FsrNnTiles *w, int col, int first, int last)
+{
+    for (int j = first; j <= last; j++)
+        if (!w->wanted || w->wanted[j * w->stride + col])
+            return 1;
+    return 0;
+}
+
+/*
+ * The next span of row r of node i that is made in this tile, from sample x on: where a
+ * wanted tile of this strip lies within the node's margin. Its readers' margins are smaller
+ * by their reach, so what they read is there; other samples of the rings are never read.
+ */
+static int next_span(const Job *t, int i, int r, int x, Span *s)
+{
+    const FsrNnTiles *w     = t->wanted;
+    const FsrMargin  *m     = &t->p->nodes[i].margin;
+    const int         scale = t->p->net->nodes[i].scale, stop = end(t, i);
+    const int         y     = t->y * scale - m->top + r;
+    int row0, row1, top, bottom, col;
+
+    if (x >= stop)
+        return 0;
+    if (!w) {
+        *s = (Span){ x, stop - x };
+        return 1;
+    }
+    /* the strip's input rows that sample row y is made for, and the tiles in them */
+    row0   = max(floor_div(y - m->bottom, scale), t->y);
+    row1   = min(floor_div(y + m->top, scale), t->y + t->height - 1);
+    top    = max(floor_div(row0 - w->y, w->tile_h), 0);
+    bottom = min(floor_div(row1 - w->y, w->tile_h), w->rows - 1);
+    col    = max(floor_div(floor_div(x - m->right, scale) - w->x, w->tile_w), 0);
+    *s = (Span){ 0, 0 };
+    for (; col < w->cols; col++) {
+        const int x0 = max(w->x + col * w->tile_w, 0) * scale - m->left;
+        const int x1 = min(w->x + (col + 1) * w->tile_w, t->p->width) * scale + m->right;
+
+        if (x0 >= stop || (s->width && x0 > s->x + s->width))
+            break;
+        if (x1 <= x || x1 - m->right <= x0 + m->left || !column_wanted(w, col, top, bottom))
+            continue;
+        if (!s->width)
+            s->x = max(x0, x);
+        s->width = min(x1, stop) - s->x;
+    }
+    return s->width > 0;
+}
+
+static void make_span(Job *t, int i, int r, Span s)
+{
+    const FsrNode *n   = &t->p->net->nodes[i];
+    float         *dst = sample(t, i, r, s.x);
+
+    switch (n->op) {
+    case FSR_OP_INPUT:   input_row(t, r, s, dst);   break;
+    case FSR_OP_CONV:    conv_row(t, i, r, s, dst); break;
+    case FSR_OP_ADD:
+    case FSR_OP_SUB:
+    case FSR_OP_MUL:     arithmetic_row(t, i, r, s, dst); break;
+    case FSR_OP_RELU:
+    case FSR_OP_MAP:
+        fsr_ops_map(n, dst, under(t, i, 0, r, s.x), t->p->nodes[i].stride, s.width);
+        break;
+    case FSR_OP_SHUFFLE: shuffle_row(t, i, r, s, dst); break;
+    case FSR_OP_CONCAT:  concat_row(t, i, r, s, dst);  break;
+    }
+}
+
+/* A kernel that makes samples in blocks gets whole blocks, those that a whole run makes. */
+static Span whole_blocks(const Job *t, int i, Span s)
+{
+    const FsrPlanNode *pn    = &t->p->nodes[i];
+    const int          first = begin(t, i);
+    int block, x;
+
+    if (!pn->kernel || !pn->kernel->block)
+        return s;
+    block = pn->kernel->block(&pn->shape);
+    x     = s.x - (s.x - first) % block;
+    return (Span){ x, min(ceil_div(s.x + s.width - first, block) * block + first, end(t, i)) - x };
+}
+
 static void make_row(Job *t, int i, int r)
 {
     uint64_t start = t->p->node_ns ? now_ns() : 0;
-    float   *dst   = sample(t, i, r, begin(t, i));
+    int      x     = begin(t, i);
+    Span     s;
 
     take_history(t, i, r);
-    switch (t->p->net->nodes[i].op) {
-    case FSR_OP_INPUT:   input_row(t, r, dst);   break;
-    case FSR_OP_CONV:    conv_row(t, i, r, dst); break;
-    case FSR_OP_ADD:
-    case FSR_OP_SUB:
-    case FSR_OP_MUL:     arithmetic_row(t, i, r, dst); break;
-    case FSR_OP_RELU:
-    case FSR_OP_MAP:
-        fsr_ops_map(&t->p->net->nodes[i], dst, under(t, i, 0, r), t->p->nodes[i].stride,
-                    row_width(t, i));
-        break;
-    case FSR_OP_SHUFFLE: shuffle_row(t, i, r, dst); break;
-    case FSR_OP_CONCAT:  concat_row(t, i, r, dst);  break;
+    for (; next_span(t, i, r, x, &s); x = s.x + s.width) {
+        s = whole_blocks(t, i, s);
+        make_span(t, i, r, s);
     }
     keep_history(t, i, r);
     if (t->p->node_ns)
@@ -242,27 +332,51 @@ static void demand(Job *t, int i, int r)
 
 static void deliver(const Job *t, int r)
 {
-    const int    i = t->p->net->output, s = t->p->net->info.scale;
+    const int    i = t->p->net->output, y = t->y * t->p->net->info.scale + r;
     const int    planes = t->p->net->nodes[i].channels, stride = t->p->nodes[i].stride;
-    const int    width  = row_width(t, i);
-    const float *src    = sample(t, i, r, begin(t, i));
     float       *row    = t->w->memory + t->p->planar;
+    Span         s;
 
-    for (int c = 0; c < planes; c++) {
-        for (int x = 0; stride != 1 && x < width; x++)
-            row[x] = src[x * stride + c];
-        t->io->put(t->io->opaque, c, t->x * s, t->y * s + r, width, 1, stride == 1 ? src : row,
-                   width);
-    }
+    for (int x = begin(t, i); next_span(t, i, r, x, &s); x = s.x + s.width)
+        for (int c = 0; c < planes; c++) {
+            const float *src = sample(t, i, r, s.x);
+
+            for (int k = 0; stride != 1 && k < s.width; k++)
+                row[k] = src[k * stride + c];
+            t->io->put(t->io->opaque, c, s.x, y, s.width, 1, stride == 1 ? src : row, s.width);
+        }
 }
 
-int64_t fsr_nn_run(FsrPlan *p, const FsrNnIO *io, int job, int worker)
+/* Whether anything is made in this tile: its columns and, at the input the most, the samples
+ * right of them. */
+static int tile_wanted(const Job *t)
 {
-    Job t = { .p = p, .io = io, .w = &p->workers[worker], .y = job * p->tile_h };
+    const FsrNnTiles *w = t->wanted;
+    const FsrMargin  *m = &t->p->nodes[0].margin;
+    int top, bottom, left, right;
+
+    if (!w)
+        return 1;
+    top    = max(floor_div(t->y - w->y, w->tile_h), 0);
+    bottom = min(floor_div(t->y + t->height - 1 - w->y, w->tile_h), w->rows - 1);
+    left   = max(floor_div(t->x - w->x, w->tile_w), 0);
+    right  = min(floor_div(min(t->x + t->width + m->left + m->right, t->p->width) - 1 - w->x,
+                           w->tile_w), w->cols - 1);
+    for (; left <= right; left++)
+        if (column_wanted(w, left, top, bottom))
+            return 1;
+    return 0;
+}
+
+int64_t fsr_nn_run_tiles(FsrPlan *p, const FsrNnIO *io, const FsrNnTiles *wanted, int job, int worker)
+{
+    Job t = { .p = p, .io = io, .wanted = wanted, .w = &p->workers[worker], .y = job * p->tile_h };
 
     t.height = min(p->tile_h, p->height - t.y);
     for (t.x = 0; t.x < p->width; t.x += p->tile_w) {
         t.width = min(p->tile_w, p->width - t.x);
+        if (!tile_wanted(&t))
+            continue;
         memset(t.w->made, 0, p->net->nb_nodes * sizeof(*t.w->made));
         for (int r = 0; r < t.height * p->net->info.scale; r++) {
             demand(&t, p->net->output, r);
@@ -270,4 +384,9 @@ int64_t fsr_nn_run(FsrPlan *p, const FsrNnIO *io, int job, int worker)
         }
     }
     return t.macs;
+}
+
+int64_t fsr_nn_run(FsrPlan *p, const FsrNnIO *io, int job, int worker)
+{
+    return fsr_nn_run_tiles(p, io, NULL, job, worker);
 }

@@ -92,7 +92,8 @@ int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int
 /*
  * How a run reads its input and delivers its output: rectangles of float samples.
  * get: fill dst (stride in samples) with the w x h samples of one input plane at
- *      (x, y); the rectangle always lies inside the picture.
+ *      (x, y); the rectangle always lies inside the picture. A row may be asked for again
+ *      (by the strip below, and at its ends).
  * put: take w x h output samples at (x, y) of one output plane, in output samples;
  *      every output sample is delivered exactly once in a whole run.
  * Both are called on the thread that entered the job.
@@ -116,6 +117,33 @@ void fsr_nn_job_rect(const FsrPlan *plan, int job, int *x, int *y, int *w, int *
  * Returns the multiply-accumulates that were executed, halos included.
  */
 int64_t fsr_nn_run(FsrPlan *plan, const FsrNnIO *io, int job, int worker);
+
+/*
+ * A part of the picture, for runs that leave the rest alone: a grid of tiles of tile_w x
+ * tile_h input samples, the first at (x, y), of which some are wanted. The grid need not
+ * cover the picture and may stick out of it; what it does not cover is not wanted. A single
+ * rectangle: cols = rows = 1, wanted = NULL. Free choice of size; below 16 x 16, in networks
+ * that reach far, the halo costs more than the tile.
+ */
+typedef struct FsrNnTiles {
+    int            x, y;
+    int            tile_w, tile_h;      /* at least 1 */
+    int            cols, rows;
+    const uint8_t *wanted;              /* rows of cols bytes, not zero = wanted; NULL: all */
+    ptrdiff_t      stride;              /* bytes from one row of wanted to the next */
+} FsrNnTiles;
+
+/*
+ * As fsr_nn_run, for the wanted tiles only (NULL: all): put gets their samples and no others,
+ * with the same bits as in a whole run, and get is asked for what they are made from and no
+ * more. Of each layer the samples under the wanted tiles and its part of the halo around them
+ * are computed, those that several tiles share once. Jobs are those of a whole run; one
+ * without a wanted tile returns 0 at once. Rows come in order, each in one piece for every run of
+ * wanted tiles. (Without a vector kernel, OpenBLAS computes blocks of up to 256 samples.)
+ * Returns the multiply-accumulates that were executed, halos included.
+ */
+int64_t fsr_nn_run_tiles(FsrPlan *plan, const FsrNnIO *io, const FsrNnTiles *wanted, int job,
+                         int worker);
 
 /* Bytes that the plan holds. */
 size_t fsr_nn_plan_bytes(const FsrPlan *plan);

@@ -21,7 +21,7 @@ static int min(int a, int b)
     return a < b ? a : b;
 }
 
-static Block block(const FsrConvShape *s)
+static Block cut(const FsrConvShape *s)
 {
     Block b = { .n = min(s->cout, MAX_N), .k = min(s->cin * s->kw * s->kh, MAX_K) };
 
@@ -53,7 +53,7 @@ static void pack(const FsrConvShape *s, const float *weights, const float *bias,
 
 static size_t scratch_floats(const FsrConvShape *s)
 {
-    return (size_t)block(s).m * s->cin * s->kw * s->kh;
+    return (size_t)cut(s).m * s->cin * s->kw * s->kh;
 }
 
 static void unfold(const FsrConvShape *s, const float *const *rows, int x, int m, float *col)
@@ -68,7 +68,7 @@ static void row(const FsrConvShape *s, const float *packed, const float *const *
                 float *dst, int width, float *scratch)
 {
     const int    K = s->cin * s->kw * s->kh;
-    const Block  b = block(s);
+    const Block  b = cut(s);
     const float *w = packed + s->cout;
 
     for (int x = 0; x < width; x += b.m, dst += b.m * s->cout_stride) {
@@ -89,4 +89,10 @@ static void row(const FsrConvShape *s, const float *packed, const float *const *
     }
 }
 
-const FsrConvKernel fsr_conv_blas = { "blas", fits, packed_floats, pack, scratch_floats, row };
+/* OpenBLAS sums in another order at the edge of a matrix. */
+static int block(const FsrConvShape *s)
+{
+    return cut(s).m;
+}
+
+const FsrConvKernel fsr_conv_blas = { "blas", fits, packed_floats, pack, scratch_floats, row, block };

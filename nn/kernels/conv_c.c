@@ -55,4 +55,4 @@ static void row(const FsrConvShape *s, const float *packed, const float *const *
     }
 }
 
-const FsrConvKernel fsr_conv_c = { "c", fits, packed_floats, pack, NULL, row };
+const FsrConvKernel fsr_conv_c = { "c", fits, packed_floats, pack, NULL, row, NULL };

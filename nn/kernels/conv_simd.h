@@ -222,7 +222,7 @@ static void wide_row(const FsrConvShape *s, const float *packed, const float *co
 }
 
 const FsrConvKernel ISA(fsr_conv_wide) = {
-    ISA_NAME " wide", wide_fits, wide_packed, wide_pack, NULL, wide_row
+    ISA_NAME " wide", wide_fits, wide_packed, wide_pack, NULL, wide_row, NULL
 };
 
 #endif /* WIDE_P */
@@ -342,5 +342,5 @@ static void few_row(const FsrConvShape *s, const float *packed, const float *con
 }
 
 const FsrConvKernel ISA(fsr_conv_few) = {
-    ISA_NAME " few", few_fits, few_packed, few_pack, NULL, few_row
+    ISA_NAME " few", few_fits, few_packed, few_pack, NULL, few_row, NULL
 };

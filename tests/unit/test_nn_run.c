@@ -46,6 +46,11 @@ static int max(int a, int b)
     return a > b ? a : b;
 }
 
+static int min(int a, int b)
+{
+    return a < b ? a : b;
+}
+
 static Op *add_op(Graph *g, FsrOp op, int in, int in2)
 {
     Op *o = &g->ops[g->nb++];
@@ -318,6 +323,58 @@ static Pic run(const FsrNet *net, Pic *in, FsrIsa isa, int tw, int th)
     return out;
 }
 
+/* Any part of a picture, run alone: the samples of a whole run, no others, and not more work
+ * than the rectangle around each wanted tile would take. */
+static void check_part(const FsrNet *net, Pic *in, const Pic *whole, FsrIsa isa, int tw, int th)
+{
+    FsrNetInfo info;
+    FsrPlan   *plan = make_plan(net, in, 1, isa, tw, th);
+    uint8_t    wanted[64 * 64];
+    FsrNnTiles t = { .x = -(int)rnd(9), .y = -(int)rnd(9), .tile_w = 1 + rnd(17),
+                     .tile_h = 1 + rnd(17), .wanted = wanted, .stride = 64 };
+    Pic        out, *io[2] = { in, &out };
+    FsrNnIO    nnio = { io, get, put };
+    int64_t    macs = 0, all = 0;
+    int        share = 1 + rnd(20), s;
+
+    fsr_nn_info(net, &info);
+    s      = info.scale;
+    t.cols = 1 + rnd(min(in->w / t.tile_w + 1, 64));
+    t.rows = 1 + rnd(min(in->h / t.tile_h + 1, 64));
+    for (int i = 0; i < 64 * 64; i++)
+        wanted[i] = rnd(20) < (uint32_t)share;
+    if (rnd(8) == 0) {                                  /* one rectangle */
+        t.cols   = t.rows = 1;
+        t.wanted = NULL;
+    }
+    out = new_pic(info.out_planes, whole->w, whole->h);
+    for (int j = 0; j < fsr_nn_jobs(plan); j++)         /* what is in memory is no clean slate */
+        all += fsr_nn_run(plan, &nnio, j, 0);
+    memset(out.hits, 0, (size_t)out.planes * out.w * out.h);
+    for (int j = fsr_nn_jobs(plan) - 1; j >= 0; j--)
+        macs += fsr_nn_run_tiles(plan, &nnio, &t, j, 0);
+    assert_true(macs <= all);
+    for (int k = 0; k < out.planes * out.w * out.h; k++) {
+        int x = k % out.w / s - t.x, y = k / out.w % out.h / s - t.y;
+        int c = x < 0 ? -1 : x / t.tile_w, r = y < 0 ? -1 : y / t.tile_h;
+        int want = c >= 0 && r >= 0 && c < t.cols && r < t.rows &&
+                   (!t.wanted || wanted[r * 64 + c]);
+
+        if (out.hits[k] != want)
+            fail_msg("%s, seed %u: sample %d delivered %d times, wanted %d", fsr_nn_isa_name(isa),
+                     seed, k, out.hits[k], want);
+        if (want && memcmp(&out.data[k], &whole->data[k], 4))
+            fail_msg("%s, seed %u: sample %d of a part is %.9g, not %.9g", fsr_nn_isa_name(isa),
+                     seed, k, out.data[k], whole->data[k]);
+    }
+    assert_int_equal(in->bad + out.bad, 0);
+    memset(wanted, 0, sizeof(wanted));
+    for (int j = 0; t.wanted && j < fsr_nn_jobs(plan); j++)
+        assert_int_equal(fsr_nn_run_tiles(plan, &nnio, &t, j, 0), 0);
+    free_pic(&out);
+    fsr_nn_plan_free(&plan);
+}
+
 static void same_bits(const Pic *a, const Pic *b, const char *what)
 {
     size_t n = (size_t)a->planes * a->w * a->h;
@@ -365,7 +422,10 @@ static void check(const Graph *g, int w, int h)
         whole = run(net, &in, isa, 0, 0);
         near_reference(g, ref, &whole, isa);
         for (int k = 0; k < 3; k++) {
-            tiled = run(net, &in, isa, 1 + rnd(w), 1 + rnd(h));
+            int tw = 1 + rnd(w), th = 1 + rnd(h);
+
+            tiled = run(net, &in, isa, tw, th);
+            check_part(net, &in, &tiled, isa, tw, th);
             if (isa != FSR_ISA_BLAS)        /* there the grid is part of the result */
                 same_bits(&whole, &tiled, fsr_nn_isa_name(isa));
             near_reference(g, ref, &tiled, isa);
@@ -650,6 +710,34 @@ static void counts_work(void **state)
     free_graph(&g);
 }
 
+/* One tile of 16x16 in the middle: each layer's samples under it and its halo, no more; two
+ * neighbours share theirs. */
+static void pays_for_parts_only(void **state)
+{
+    const uint8_t two[2] = { 1, 1 };
+    FsrNnTiles t = { .x = 24, .y = 24, .tile_w = 16, .tile_h = 16, .cols = 1, .rows = 1 };
+    const int64_t inner = 81 * 64 + 64 * 32, last = 25 * 32;
+    Graph      g;
+    FsrNet    *net;
+    FsrPlan   *plan;
+    Pic        in = new_pic(1, 200, 60), out = new_pic(1, 200, 60), *pics[2] = { &in, &out };
+    FsrNnIO    io = { pics, get, put };
+
+    (void)state;
+    srcnn(&g);
+    net  = load_graph(&g);
+    plan = make_plan(net, &in, 1, FSR_ISA_C, 0, 0);
+    assert_int_equal(fsr_nn_run_tiles(plan, &io, &t, 0, 0), 20 * 20 * inner + 16 * 16 * last);
+    t.wanted = two;
+    t.cols   = 2;
+    assert_int_equal(fsr_nn_run_tiles(plan, &io, &t, 0, 0), 36 * 20 * inner + 32 * 16 * last);
+    fsr_nn_plan_free(&plan);
+    free_pic(&in);
+    free_pic(&out);
+    fsr_nn_free(&net);
+    free_graph(&g);
+}
+
 static void refuses_sizes(void **state)
 {
     static const int bad[][3] = { { 0, 5, 1 }, { 5, 0, 1 }, { -3, 5, 1 }, { 40000, 5, 1 }, { 5, 5, 0 } };
@@ -685,6 +773,7 @@ int main(void)
         cmocka_unit_test(random_graphs_bf16),
         cmocka_unit_test(workers),
         cmocka_unit_test(counts_work),
+        cmocka_unit_test(pays_for_parts_only),
         cmocka_unit_test(refuses_sizes),
     };
     return cmocka_run_group_tests_name("nn_run", tests, NULL, NULL);
