@@ -240,6 +240,8 @@ static int process(FsrEngine *e, FsrNode *n)
     }
     key = fsr_choose_key(e, n);
     ret = key ? e->task.key(e, n) : e->task.fill(e, n);
+    if (ret >= 0 && e->cfg.show == FSR_SHOW_MAP)
+        ret = fsr_show_map(e, n, key);
     if (ret < 0)
         return ret;
 
@@ -486,7 +488,7 @@ static int check_config(const FsrEngineConfig *c, char *err, size_t err_size)
 
     if (c->scale < 2 || c->scale > 4 || f->bit_depth < 8 || f->bit_depth > 14 || (f->planes != 1 && f->planes != 3) ||
         f->sample_bytes != (f->bit_depth > 8 || f->shift ? 2 : 1) || f->shift < 0 || f->shift + f->bit_depth > 16 ||
-        (f->log2_chroma_w | f->log2_chroma_h) & ~1 || (unsigned)c->fill > FSR_FILL_DETAIL ||
+        (f->log2_chroma_w | f->log2_chroma_h) & ~1 || (unsigned)c->fill > FSR_FILL_DETAIL || (unsigned)c->show > FSR_SHOW_MAP ||
         c->interval < 1 || !(c->threshold >= 0 && c->threshold <= 255) || c->nb_workers < 1 || !c->alloc || !c->release || !c->discard) {
         snprintf(err, err_size, "invalid engine configuration");
         return -EINVAL;

@@ -226,4 +226,9 @@ static int fast_fill(FsrEngine *e, FsrNode *n)
     return 0;
 }
 
-const FsrTask fsr_task_fast = { "fast", fsr_sr_key, fast_fill };
+static enum FsrCellKind fast_kind(const FsrEngine *e, int i)
+{
+    return e->cells.weight[i] ? FSR_CELL_TRANSFERRED : FSR_CELL_PLAIN;
+}
+
+const FsrTask fsr_task_fast = { "fast", fsr_sr_key, fast_fill, fast_kind };

@@ -346,5 +346,14 @@ static int detail_fill(FsrEngine *e, FsrNode *n)
     return 0;
 }
 
-const FsrTask fsr_task_bicubic = { "bicubic", fsr_sr_key, bicubic_fill };
-const FsrTask fsr_task_detail  = { "detail",  fsr_sr_key, detail_fill };
+static enum FsrCellKind detail_kind(const FsrEngine *e, int i)
+{
+    const int weight = e->cells.weight[i];
+
+    if (!weight || e->cells.error[i] == FSR_NO_ERROR)
+        return FSR_CELL_PLAIN;
+    return weight > MAX_WEIGHT ? FSR_CELL_COPIED : weight == MAX_WEIGHT ? FSR_CELL_TRANSFERRED : FSR_CELL_REPAIRED;
+}
+
+const FsrTask fsr_task_bicubic = { "bicubic", fsr_sr_key, bicubic_fill, NULL };
+const FsrTask fsr_task_detail  = { "detail",  fsr_sr_key, detail_fill, detail_kind };

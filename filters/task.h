@@ -47,12 +47,23 @@ typedef struct FsrCells {
 /* Below this error motion was by whole samples of the large picture: nothing was interpolated. */
 #define FSR_EXACT    16
 
+/* What was done with a cell, for show=map. */
+enum FsrCellKind {
+    FSR_CELL_PLAIN,             /* upscaled, nothing carried */
+    FSR_CELL_TRANSFERRED,       /* carried, with interpolation */
+    FSR_CELL_REPAIRED,          /* carried where the motion fits badly, and corrected */
+    FSR_CELL_COPIED,            /* carried whole */
+    FSR_CELL_KEY,               /* the network on the whole picture */
+};
+
 typedef struct FsrTask {
     const char *name;
     /* Run on the whole picture. */
     int  (*key)(struct FsrEngine *e, FsrNode *n);
     /* Fill from references; n->ref has at least one, e->cells.error is set. */
     int  (*fill)(struct FsrEngine *e, FsrNode *n);
+    /* After a fill: what was done with cell number i, by row. NULL: all are plain. */
+    enum FsrCellKind (*kind)(const struct FsrEngine *e, int i);
 } FsrTask;
 
 /* Buffers of one worker */
@@ -158,6 +169,11 @@ void fsr_stripe_rows(const struct FsrEngine *e, const FsrNode *n, int stripe, in
 
 /* keyframe.c --------------------------------------------------------------- */
 int  fsr_choose_key(struct FsrEngine *e, FsrNode *n);
+
+/* show.c ------------------------------------------------------------------- */
+
+/* Draw over the output e->out what was done with the node: 0 or -ENOMEM. */
+int  fsr_show_map(struct FsrEngine *e, const FsrNode *n, int key);
 
 /* tasks */
 extern const FsrTask fsr_task_bicubic, fsr_task_detail, fsr_task_fast;

@@ -36,6 +36,7 @@ typedef struct FastSRContext {
     int    fill;
     double threshold;
     char  *stats;
+    int    show;
 
     FsrNet    *net;
     FsrEngine *engine;
@@ -60,6 +61,9 @@ static const AVOption fastsr_options[] = {
     { "detail",    "detail carried on top of cubic upscaling", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_FILL_DETAIL }, 0, 0, FLAGS, "fill" },
     { "threshold", "motion mismatch (mean absolute, 8-bit steps) from which nothing is carried", OFFSET(threshold), AV_OPT_TYPE_DOUBLE, { .dbl = 10 }, 0, 255, FLAGS },
     { "stats",     "write a line per frame to this CSV file", OFFSET(stats), AV_OPT_TYPE_STRING, { .str = NULL }, 0, 0, FLAGS },
+    { "show",      "what is drawn over the output", OFFSET(show), AV_OPT_TYPE_INT, { .i64 = FSR_SHOW_PICTURE }, 0, FSR_SHOW_MAP, FLAGS, "show" },
+    { "picture",   "nothing", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_SHOW_PICTURE }, 0, 0, FLAGS, "show" },
+    { "map",       "what was done with each cell, in colours, and the vectors", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_SHOW_MAP }, 0, 0, FLAGS, "show" },
     { NULL }
 };
 
@@ -238,6 +242,7 @@ static int create_engine(AVFilterContext *ctx, const AVFrame *f)
         },
         .scale      = s->scale,
         .fill       = s->fill,
+        .show       = s->show,
         .interval   = s->interval,
         .threshold  = s->threshold,
         .net        = s->net,

@@ -31,6 +31,11 @@ enum FsrFill {
     FSR_FILL_DETAIL,            /* what the network added is carried, weighted by how well the motion fits */
 };
 
+enum FsrShow {
+    FSR_SHOW_PICTURE,
+    FSR_SHOW_MAP,               /* over the output: which cells were carried, copied, repaired or left plain, and vectors */
+};
+
 /* How samples lie in memory. Chroma planes are subsampled by shifts; an interleaved
  * chroma pair is two planes with step 2. */
 typedef struct FsrFormat {
@@ -60,6 +65,7 @@ typedef struct FsrEngineConfig {
     FsrFormat     format;       /* of the input; the output has the same, scale times as large */
     int           scale;        /* 2, 3 or 4 */
     enum FsrFill  fill;
+    enum FsrShow  show;
     int           interval;     /* key frames at most this far apart in display order; 1: all */
     double        threshold;    /* mean absolute mismatch of a block, in 8-bit steps, at which nothing is carried over */
     const FsrNet *net;          /* borrowed; NULL: key frames are upscaled by the anchor alone */

@@ -46,6 +46,21 @@ for i in 1 3 7; do
         "$(awk -F, -v i=$i 'NR > 1 && $3 { if ($1 - last > max) max = $1 - last; last = $1 } END { print (max <= i && NR > 60) }' "$TMP/i.csv")" 1
 done
 
+# Seen on the picture: as much is gray as is said not to be carried, and threads agree -------
+$FFMPEG -v error -i "$CLIP" -frames:v 12 -vf "fastsr=show=map,metadata=print:file='$TMP/meta',extractplanes=v" -pix_fmt gray -f rawvideo "$TMP/v" 2>"$TMP/stderr"
+awk -F= '/transferred/ { print $2 }' "$TMP/meta" >"$TMP/said"
+frame=$((480 * 270))
+i=0
+while [ $i -lt 12 ]; do
+    gray=$(tail -c +$((i * frame + 1)) "$TMP/v" | head -c $frame | tr -d '\200' | wc -c)
+    echo "$gray $frame"
+    i=$((i + 1))
+done | paste -d' ' "$TMP/said" - |
+    awk '$2 < $3 { n++; d = $1 - $2 / $3; if (d > 0.012 || d < -0.012) bad++ } END { print (n > 8), bad + 0 }' >"$TMP/agree"
+is "show=map: colours agree with the share transferred (which counts rows of cells that the crop hides)" "$(cat "$TMP/agree")" "1 0"
+same "show=map: 1 and 4 threads" "$(md5 -threads 4 -filter_threads 4 -i "$CLIP" -frames:v 20 -vf fastsr=show=map)" \
+    "$(md5 -threads 1 -filter_threads 1 -i "$CLIP" -frames:v 20 -vf fastsr=show=map)"
+
 # Metadata, summary, order ------------------------------------------------------
 $FFMPEG -v error -i "$CLIP" -vf trim=end_frame=4,fastsr,metadata=print:file=- -f null - >"$TMP/meta" 2>&1
 is "frame metadata: key" "$(grep -c '^lavfi.fastsr.key=[01]$' "$TMP/meta")" 4
