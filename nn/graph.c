@@ -75,7 +75,7 @@ static void count_uses(const FsrNet *net, int *uses)
 /* y = (w x + b) a + c = (w a) x + (b a + c) */
 static void fold_affine(FsrNode *conv, const FsrNode *map, int in_channels)
 {
-    const size_t taps = (size_t)in_channels * conv->kw * conv->kh;
+    const size_t taps = (size_t)(conv->op == FSR_OP_CONV ? in_channels : 1) * conv->kw * conv->kh;
 
     for (int o = 0; o < conv->channels; o++) {
         for (size_t i = 0; i < taps; i++)
@@ -87,13 +87,21 @@ static void fold_affine(FsrNode *conv, const FsrNode *map, int in_channels)
 /* Merges n into the node that made its input; 0 if it cannot. */
 static int merge(const FsrNet *net, FsrNode *made, const FsrNode *n)
 {
+    const int conv = made->op == FSR_OP_CONV || made->op == FSR_OP_DEPTHWISE;
+
     if (made->relu)
         return 0;
-    if (n->op == FSR_OP_RELU && (made->op == FSR_OP_CONV || made->op == FSR_OP_ADD)) {
+    if (n->op == FSR_OP_RELU && (conv || made->op == FSR_OP_ADD)) {
         made->relu = 1;
         return 1;
     }
-    if (n->op == FSR_OP_MAP && n->map == FSR_MAP_AFFINE && made->op == FSR_OP_CONV) {
+    if (n->op == FSR_OP_MAP && n->map == FSR_MAP_CLIP && conv && net->whole &&
+        n->weights[0] == 0 && n->bias[0] > 0) {
+        made->relu = 1;
+        made->top  = n->bias[0];
+        return 1;
+    }
+    if (n->op == FSR_OP_MAP && n->map == FSR_MAP_AFFINE && conv) {
         fold_affine(made, n, net->nodes[made->in[0]].channels);
         return 1;
     }
@@ -133,8 +141,8 @@ int fsr_graph_describe(FsrNet *net)
 
     if (!margins)
         return -ENOMEM;
-    ret = fsr_graph_margins(net, margins);
-    if (ret >= 0) {
+    ret = net->whole ? 0 : fsr_graph_margins(net, margins);
+    if (ret >= 0 && !net->whole) {
         const FsrMargin m = margins[0];
         int h = m.left > m.right ? m.left : m.right;
         int v = m.top > m.bottom ? m.top : m.bottom;
@@ -148,12 +156,13 @@ int fsr_graph_describe(FsrNet *net)
     for (int i = 0; i < net->nb_nodes; i++) {
         const FsrNode *n = &net->nodes[i];
         macs += (double)fsr_node_macs(net, n) * n->scale * n->scale;
-        if (n->op == FSR_OP_CONV)
+        if (n->op == FSR_OP_CONV || n->op == FSR_OP_DEPTHWISE)
             info->weights += fsr_node_macs(net, n) + n->channels;
     }
     info->in_planes  = net->nodes[0].channels;
     info->out_planes = net->nodes[net->output].channels;
-    info->scale      = net->nodes[net->output].scale;
-    info->macs       = macs / info->scale / info->scale;
+    info->whole      = net->whole;
+    info->scale      = net->whole ? 0 : net->nodes[net->output].scale;
+    info->macs       = net->whole ? 0 : macs / info->scale / info->scale;
     return 0;
 }

@@ -1,7 +1,9 @@
 /*
  * What a network is after loading: a list of nodes in an order in which each
  * one only reads earlier ones. Every node makes one value, planes at `scale`
- * times the size of the input picture; node 0 is the input.
+ * times the size of the input picture, or (scale 0) of a size that only a plan knows;
+ * node 0 is the input. Where such a value or another operator that the strips of run.c
+ * do not know is in a network, it is `whole`: whole.c runs it.
  */
 #ifndef FASTSR_NN_GRAPH_H
 #define FASTSR_NN_GRAPH_H
@@ -19,6 +21,7 @@ enum {
     FSR_NN_MAX_SCALE    = 8,
     FSR_NN_MAX_INPUTS   = 8,
     FSR_NN_MAX_HALO     = 1024,
+    FSR_NN_MAX_SIZE     = 32768,    /* width and height of a picture, and of any value of a whole network */
 };
 #define FSR_NN_MAX_BYTES   ((size_t)64 << 20)
 #define FSR_NN_MAX_WEIGHTS ((int64_t)16 << 20)
@@ -33,6 +36,8 @@ typedef enum FsrOp {
     FSR_OP_MAP,         /* each sample by itself: FsrMap */
     FSR_OP_SHUFFLE,     /* DepthToSpace */
     FSR_OP_CONCAT,      /* along planes */
+    FSR_OP_DEPTHWISE,   /* convolution of each plane by itself */
+    FSR_OP_RESIZE,      /* FsrResize */
 } FsrOp;
 
 /* a, b: weights and bias of the sample's plane; A, B: those of plane 0. */
@@ -44,6 +49,25 @@ typedef enum FsrMap {
     FSR_MAP_SIGMOID,
     FSR_MAP_TANH,
 } FsrMap;
+
+/* auto_pad: pads that make the result ceil(size / stride), the odd one behind or in front. */
+typedef enum FsrSame {
+    FSR_SAME_NO,
+    FSR_SAME_UPPER,
+    FSR_SAME_LOWER,
+} FsrSame;
+
+/* As the operator Resize of ONNX: what is read for result sample x of an axis. */
+typedef struct FsrResize {
+    enum { FSR_NEAREST, FSR_LINEAR, FSR_CUBIC } mode;
+    enum { FSR_HALF_PIXEL, FSR_PYTORCH_HALF_PIXEL, FSR_ALIGN_CORNERS, FSR_ASYMMETRIC,
+           FSR_TF_HALF_PIXEL } coord;
+    enum { FSR_PREFER_FLOOR, FSR_PREFER_CEIL, FSR_FLOOR, FSR_CEIL } round;
+    float cubic_a;
+    int   exclude_outside;
+    float fx, fy;                   /* result size over size; 0: w and h are the result size */
+    int   w, h;
+} FsrResize;
 
 /* Samples that a value is needed for beyond a tile, on each side, in its own samples. */
 typedef struct FsrMargin {
@@ -58,14 +82,18 @@ typedef struct FsrNode {
     int    channels;
     int    scale;
     int    relu;                    /* conv, add: clamp the result at zero */
+    float  top;                     /* conv of a whole network: and at this; 0: not */
     FsrMap map;                     /* map; its factors are in weights and bias */
-    /* conv */
-    int    kw, kh, pad_left, pad_top;
-    float *weights;                 /* [channels][input channels][kh][kw] */
+    /* conv, depthwise; strips want pads that keep the size and a stride of 1 */
+    int    kw, kh, pad_left, pad_top, pad_right, pad_bottom;
+    int    sx, sy;                  /* stride */
+    FsrSame same;                   /* pads follow from the size */
+    float *weights;                 /* [channels][input channels; depthwise: 1][kh][kw] */
     float *bias;                    /* [channels] */
     /* shuffle */
     int    block;
     int    crd;                     /* plane order of DepthToSpace: CRD, else DCR */
+    FsrResize resize;
 } FsrNode;
 
 typedef struct FsrMeta {
@@ -76,6 +104,7 @@ struct FsrNet {
     FsrNode   *nodes;
     int        nb_nodes;
     int        output;              /* index of the node whose value leaves */
+    int        whole;               /* cannot be run by strips */
     FsrMeta   *meta;
     size_t     nb_meta;
     FsrNetInfo info;
@@ -101,6 +130,8 @@ int fsr_graph_describe(FsrNet *net);
 /* Multiply-accumulates for one sample of each plane of a node's value. */
 static inline int64_t fsr_node_macs(const FsrNet *net, const FsrNode *n)
 {
+    if (n->op == FSR_OP_DEPTHWISE)
+        return (int64_t)n->kw * n->kh * n->channels;
     if (n->op != FSR_OP_CONV)
         return 0;
     return (int64_t)n->kw * n->kh * net->nodes[n->in[0]].channels * n->channels;

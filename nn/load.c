@@ -150,6 +150,34 @@ int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, float **out)
     return 0;
 }
 
+int fsr_load_read_ints(const Loader *l, const OnnxTensor *t, int64_t *out, int max)
+{
+    const int size = t->data_type == 6 ? 4 : 8;
+    int64_t   count;
+    int       ret;
+
+    if ((ret = fsr_load_tensor_count(l, t, &count)) < 0)
+        return ret;
+    if (t->n_external_data || t->data_location == 1 || (t->data_type != 6 && t->data_type != 7) ||
+        (t->data_type == 6 && !t->has_raw_data))
+        return FAIL(l, -ENOSYS, "tensor '%.80s': whole numbers are expected inside the file",
+                    str(t->name));
+    if (count > max)
+        return FAIL(l, -EINVAL, "tensor '%.80s': %lld values, at most %d are expected",
+                    str(t->name), (long long)count, max);
+    if ((t->has_raw_data ? t->raw_data.len : t->n_int64_data * 8) != (size_t)(count * size))
+        return FAIL(l, -EINVAL, "tensor '%.80s': its shape needs %lld values (truncated or "
+                    "damaged file)", str(t->name), (long long)count);
+    for (int i = 0; i < count; i++) {
+        uint64_t v = t->has_raw_data ? 0 : (uint64_t)t->int64_data[i];
+
+        for (int k = 0; t->has_raw_data && k < size; k++)
+            v |= (uint64_t)t->raw_data.data[i * size + k] << 8 * k;
+        out[i] = size == 4 ? (int32_t)v : (int64_t)v;
+    }
+    return (int)count;
+}
+
 FsrNode *fsr_load_add_node(Loader *l, FsrOp op, const char *name)
 {
     FsrNode *n = &l->net->nodes[l->net->nb_nodes++];
@@ -263,6 +291,9 @@ static int build(Loader *l, const FsrOnnx__Model *m)
     if (ret < 0)
         return ret;
     l->graph = m->graph;
+    for (size_t i = 0; i < m->n_opset_import; i++)
+        if (!*str(m->opset_import[i]->domain) || !strcmp(m->opset_import[i]->domain, "ai.onnx"))
+            l->opset = m->opset_import[i]->version;
     l->net->nodes = calloc(2 * m->graph->n_node + 1, sizeof(*l->net->nodes));
     l->state = malloc((m->graph->n_node + 1) * sizeof(*l->state));
     if (!l->net->nodes || !l->state)

@@ -1,6 +1,6 @@
 /*
  * ONNX loading, private: load.c reads the file, the tensors and the order of nodes;
- * load_ops.c knows the operators.
+ * load_ops.c and load_shape.c know the operators.
  */
 #ifndef FASTSR_NN_LOAD_H
 #define FASTSR_NN_LOAD_H
@@ -22,6 +22,7 @@ typedef struct Loader {
     uint32_t        *made_by;   /* hash of the name of each ONNX node's first output */
     uint32_t        *tensors;   /* hash of the name of each initializer */
     int64_t          weights;
+    int64_t          opset;
     char            *err;
     size_t           err_size;
 } Loader;
@@ -50,6 +51,9 @@ const OnnxTensor *fsr_load_find_tensor(const Loader *l, const char *name);
 /* Checks a tensor of floats and returns its values in memory of their own. */
 int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, float **out);
 
+/* The integers of a tensor (int64 or int32), at most max of them; their number or an error. */
+int fsr_load_read_ints(const Loader *l, const OnnxTensor *t, int64_t *out, int max);
+
 /* Number of values by its dimensions, or a negative error. */
 int fsr_load_tensor_count(const Loader *l, const OnnxTensor *t, int64_t *count);
 
@@ -60,5 +64,17 @@ int fsr_load_resolve(Loader *l, const char *value);
 
 /* Adds an ONNX node, after its inputs; its index or a negative error. */
 int fsr_load_operator(Loader *l, const OnnxNode *o);
+
+/* What the functions of operators share. known, attrs: names separated by spaces, with one
+ * in front and one behind; def: for an attribute that is not there. */
+int64_t fsr_load_attr_int(const OnnxNode *n, const char *name, int64_t def);
+int     fsr_load_attr_is(const OnnxAttr *a, const char *text);
+int     fsr_load_check_attrs(const Loader *l, const OnnxNode *n, const char *known);
+int     fsr_load_check_inputs(const Loader *l, const OnnxNode *n, size_t min, size_t max);
+/* Checks both and returns the node of the first input, whose planes are known. */
+int     fsr_load_one_input(Loader *l, const OnnxNode *o, size_t max_inputs, const char *attrs);
+
+/* Operators that change the size of planes, load_shape.c. */
+int fsr_load_resize(Loader *l, const OnnxNode *o);
 
 #endif /* FASTSR_NN_LOAD_H */

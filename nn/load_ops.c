@@ -9,19 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t attr_int(const OnnxNode *n, const char *name, int64_t def)
+int64_t fsr_load_attr_int(const OnnxNode *n, const char *name, int64_t def)
 {
     const OnnxAttr *a = fsr_load_find_attr(n, name);
     return a ? a->i : def;
 }
 
-static int attr_is(const OnnxAttr *a, const char *text)
+int fsr_load_attr_is(const OnnxAttr *a, const char *text)
 {
     return a->s.len == strlen(text) && !memcmp(a->s.data, text, a->s.len);
 }
 
-/* known: names separated by spaces, with one in front and one behind. */
-static int check_attrs(const Loader *l, const OnnxNode *n, const char *known)
+int fsr_load_check_attrs(const Loader *l, const OnnxNode *n, const char *known)
 {
     for (size_t i = 0; i < n->n_attribute; i++) {
         const char *name = str(n->attribute[i]->name);
@@ -34,7 +33,7 @@ static int check_attrs(const Loader *l, const OnnxNode *n, const char *known)
     return 0;
 }
 
-static int check_inputs(const Loader *l, const OnnxNode *n, size_t min, size_t max)
+int fsr_load_check_inputs(const Loader *l, const OnnxNode *n, size_t min, size_t max)
 {
     if (n->n_input < min || n->n_input > max)
         return FAIL(l, -EINVAL, "%s '%.80s': has %zu inputs, must have %zu to %zu",
@@ -47,32 +46,43 @@ static int conv_pads(const Loader *l, const OnnxNode *o, FsrNode *n)
     const OnnxAttr *autop = fsr_load_find_attr(o, "auto_pad"), *pads = fsr_load_find_attr(o, "pads");
     int64_t p[4] = { 0 };                       /* top, left, bottom, right */
 
-    if (autop && attr_is(autop, "SAME_UPPER")) {
-        p[0] = (n->kh - 1) / 2;
-        p[1] = (n->kw - 1) / 2;
-    } else if (autop && attr_is(autop, "SAME_LOWER")) {
-        p[0] = n->kh / 2;
-        p[1] = n->kw / 2;
-    } else if (autop && !attr_is(autop, "NOTSET") && !attr_is(autop, "VALID")) {
-        return FAIL(l, -EINVAL, "Conv '%.80s': unknown auto_pad", label(o));
-    }
-    if (autop && (attr_is(autop, "SAME_UPPER") || attr_is(autop, "SAME_LOWER"))) {
+    if (autop && !fsr_load_attr_is(autop, "NOTSET") && !fsr_load_attr_is(autop, "VALID") &&
+        !fsr_load_attr_is(autop, "SAME_UPPER") && !fsr_load_attr_is(autop, "SAME_LOWER"))
+        return FAIL(l, -EINVAL, "%s '%.80s': unknown auto_pad", o->op_type, label(o));
+    if (autop && (fsr_load_attr_is(autop, "SAME_UPPER") || fsr_load_attr_is(autop, "SAME_LOWER"))) {
+        n->same = fsr_load_attr_is(autop, "SAME_UPPER") ? FSR_SAME_UPPER : FSR_SAME_LOWER;
+        p[0] = (n->kh - (n->same == FSR_SAME_UPPER)) / 2;       /* for a stride of 1 */
+        p[1] = (n->kw - (n->same == FSR_SAME_UPPER)) / 2;
         p[2] = n->kh - 1 - p[0];
         p[3] = n->kw - 1 - p[1];
-    } else if (pads && !(autop && attr_is(autop, "VALID"))) {
+    } else if (pads && !(autop && fsr_load_attr_is(autop, "VALID"))) {
         if (pads->n_ints != 4)
-            return FAIL(l, -EINVAL, "Conv '%.80s': pads must be 4 numbers", label(o));
+            return FAIL(l, -EINVAL, "%s '%.80s': pads must be 4 numbers", o->op_type, label(o));
         memcpy(p, pads->ints, sizeof(p));
     }
     for (int i = 0; i < 4; i++)
         if (p[i] < 0 || p[i] > FSR_NN_MAX_KERNEL)
-            return FAIL(l, -EINVAL, "Conv '%.80s': pad out of range", label(o));
-    if (p[0] + p[2] != n->kh - 1 || p[1] + p[3] != n->kw - 1)
-        return FAIL(l, -ENOSYS, "Conv '%.80s': kernel %dx%d with pads %d %d %d %d changes the "
-                    "picture's size; only size-keeping convolutions are supported", label(o),
-                    n->kw, n->kh, (int)p[0], (int)p[1], (int)p[2], (int)p[3]);
-    n->pad_top  = (int)p[0];
-    n->pad_left = (int)p[1];
+            return FAIL(l, -EINVAL, "%s '%.80s': pad out of range", o->op_type, label(o));
+    n->pad_top    = (int)p[0];
+    n->pad_left   = (int)p[1];
+    n->pad_bottom = (int)p[2];
+    n->pad_right  = (int)p[3];
+    return 0;
+}
+
+static int conv_strides(const Loader *l, const OnnxNode *o, FsrNode *n)
+{
+    const OnnxAttr *s = fsr_load_find_attr(o, "strides");
+
+    n->sx = n->sy = 1;
+    if (!s)
+        return 0;
+    if (s->n_ints != 2 || s->ints[0] < 1 || s->ints[1] < 1 || s->ints[0] > FSR_NN_MAX_KERNEL ||
+        s->ints[1] > FSR_NN_MAX_KERNEL)
+        return FAIL(l, -ENOSYS, "%s '%.80s': strides must be 2 numbers from 1 to %d", o->op_type,
+                    label(o), FSR_NN_MAX_KERNEL);
+    n->sy = (int)s->ints[0];
+    n->sx = (int)s->ints[1];
     return 0;
 }
 
@@ -87,19 +97,22 @@ static int all_ones(const OnnxAttr *a)
 static int conv_attrs(const Loader *l, const OnnxNode *o, FsrNode *n)
 {
     const OnnxAttr *k = fsr_load_find_attr(o, "kernel_shape");
-    int ret = check_attrs(l, o, " auto_pad dilations group kernel_shape pads strides ");
+    int ret = fsr_load_check_attrs(l, o, " auto_pad dilations group kernel_shape pads strides ");
 
     if (ret < 0)
         return ret;
-    if (!all_ones(fsr_load_find_attr(o, "strides")))
-        return FAIL(l, -ENOSYS, "Conv '%.80s': strides other than 1 are not supported", label(o));
     if (!all_ones(fsr_load_find_attr(o, "dilations")))
         return FAIL(l, -ENOSYS, "Conv '%.80s': dilations other than 1 are not supported", label(o));
-    if (attr_int(o, "group", 1) != 1)
-        return FAIL(l, -ENOSYS, "Conv '%.80s': groups are not supported", label(o));
     if (k && (k->n_ints != 2 || k->ints[0] != n->kh || k->ints[1] != n->kw))
         return FAIL(l, -EINVAL, "Conv '%.80s': kernel_shape differs from its weights", label(o));
-    return conv_pads(l, o, n);
+    if ((ret = conv_strides(l, o, n)) < 0 || (ret = conv_pads(l, o, n)) < 0)
+        return ret;
+    if (n->sx != 1 || n->sy != 1 || n->op == FSR_OP_DEPTHWISE ||
+        n->pad_top + n->pad_bottom != n->kh - 1 || n->pad_left + n->pad_right != n->kw - 1) {
+        l->net->whole = 1;
+        n->scale      = 0;
+    }
+    return 0;
 }
 
 static int conv_bias(Loader *l, const OnnxNode *o, FsrNode *n)
@@ -117,33 +130,65 @@ static int conv_bias(Loader *l, const OnnxNode *o, FsrNode *n)
     return fsr_load_read_tensor(l, b, &n->bias);
 }
 
-static int add_conv(Loader *l, const OnnxNode *o)
+/* Weights of a convolution in groups -> those of one over all planes: zero between groups. */
+static int spread_groups(Loader *l, const OnnxNode *o, FsrNode *n, int planes, int groups)
 {
-    const OnnxTensor *w;
-    FsrNode *n, *in;
-    int src, ret;
+    const size_t own  = (size_t)planes / groups * n->kw * n->kh, all = own * groups;
+    float *w = NULL;
 
-    if ((ret = check_inputs(l, o, 2, 3)) < 0 || (src = ret = fsr_load_resolve(l, str(o->input[0]))) < 0)
-        return ret;
-    if (!(w = fsr_load_find_tensor(l, str(o->input[1]))))
+    if (groups == 1)
+        return 0;
+    if ((int64_t)(all * n->channels) > FSR_NN_MAX_WEIGHTS)
+        return FAIL(l, -E2BIG, "Conv '%.80s': more than %lld weights with its groups spread out",
+                    label(o), (long long)FSR_NN_MAX_WEIGHTS);
+    if (!(w = calloc(all * n->channels, sizeof(*w))))
+        return FAIL(l, -ENOMEM, "out of memory");
+    for (int c = 0; c < n->channels; c++)
+        memcpy(w + c * all + c / (n->channels / groups) * own, n->weights + c * own,
+               own * sizeof(*w));
+    free(n->weights);
+    n->weights = w;
+    return 0;
+}
+
+static int conv_weights(const Loader *l, const OnnxNode *o, const OnnxTensor **w)
+{
+    if (!(*w = fsr_load_find_tensor(l, str(o->input[1]))))
         return FAIL(l, -EINVAL, "Conv '%.80s': weights '%.80s' are missing", label(o),
                     str(o->input[1]));
-    if (w->n_dims != 4)
+    if ((*w)->n_dims != 4)
         return FAIL(l, -ENOSYS, "Conv '%.80s': weights have %zu dimensions, only 2-D "
-                    "convolutions (4) are supported", label(o), w->n_dims);
+                    "convolutions (4) are supported", label(o), (*w)->n_dims);
     for (int i = 0; i < 4; i++)
-        if (w->dims[i] < 1 || w->dims[i] > (i < 2 ? FSR_NN_MAX_CHANNELS : FSR_NN_MAX_KERNEL))
+        if ((*w)->dims[i] < 1 || (*w)->dims[i] > (i < 2 ? FSR_NN_MAX_CHANNELS : FSR_NN_MAX_KERNEL))
             return FAIL(l, -E2BIG, "Conv '%.80s': dimension %d of its weights is %lld, outside "
-                        "1 to %d", label(o), i, (long long)w->dims[i],
+                        "1 to %d", label(o), i, (long long)(*w)->dims[i],
                         i < 2 ? FSR_NN_MAX_CHANNELS : FSR_NN_MAX_KERNEL);
+    return 0;
+}
+
+static int add_conv(Loader *l, const OnnxNode *o)
+{
+    const int64_t groups = fsr_load_attr_int(o, "group", 1);
+    const OnnxTensor *w;
+    FsrNode *n, *in;
+    int src, ret, depthwise;
+
+    if ((ret = fsr_load_check_inputs(l, o, 2, 3)) < 0 ||
+        (src = ret = fsr_load_resolve(l, str(o->input[0]))) < 0 || (ret = conv_weights(l, o, &w)) < 0)
+        return ret;
     in = &l->net->nodes[src];
+    if (groups < 1 || groups > FSR_NN_MAX_CHANNELS || w->dims[1] * groups > FSR_NN_MAX_CHANNELS ||
+        w->dims[0] % groups)
+        return FAIL(l, -EINVAL, "Conv '%.80s': %lld groups do not divide its planes", label(o),
+                    (long long)groups);
     if (!in->channels)
-        in->channels = (int)w->dims[1];
-    if (in->channels != w->dims[1])
-        return FAIL(l, attr_int(o, "group", 1) != 1 ? -ENOSYS : -EINVAL,
-                    "Conv '%.80s': weights are for %lld planes, its input has %d", label(o),
-                    (long long)w->dims[1], in->channels);
-    n = fsr_load_add_node(l, FSR_OP_CONV, label(o));
+        in->channels = (int)(w->dims[1] * groups);
+    if (in->channels != w->dims[1] * groups)
+        return FAIL(l, -EINVAL, "Conv '%.80s': weights are for %lld planes, its input has %d",
+                    label(o), (long long)(w->dims[1] * groups), in->channels);
+    depthwise   = groups > 1 && w->dims[1] == 1 && w->dims[0] == groups;
+    n = fsr_load_add_node(l, depthwise ? FSR_OP_DEPTHWISE : FSR_OP_CONV, label(o));
     n->nb_in    = 1;
     n->in[0]    = src;
     n->scale    = in->scale;
@@ -151,6 +196,7 @@ static int add_conv(Loader *l, const OnnxNode *o)
     n->kh       = (int)w->dims[2];
     n->kw       = (int)w->dims[3];
     if ((ret = conv_attrs(l, o, n)) < 0 || (ret = fsr_load_read_tensor(l, w, &n->weights)) < 0 ||
+        (ret = spread_groups(l, o, n, in->channels, depthwise ? 1 : (int)groups)) < 0 ||
         (ret = conv_bias(l, o, n)) < 0)
         return ret;
     return l->net->nb_nodes - 1;
@@ -173,7 +219,7 @@ static int add_relu(Loader *l, const OnnxNode *o)
     int in[1], ret;
     FsrNode *n;
 
-    if ((ret = check_attrs(l, o, "")) < 0 || (ret = check_inputs(l, o, 1, 1)) < 0 ||
+    if ((ret = fsr_load_check_attrs(l, o, "")) < 0 || (ret = fsr_load_check_inputs(l, o, 1, 1)) < 0 ||
         (ret = resolve_all(l, o, in)) < 0)
         return ret;
     n = fsr_load_add_node(l, FSR_OP_RELU, label(o));
@@ -187,17 +233,17 @@ static int add_relu(Loader *l, const OnnxNode *o)
 static int add_shuffle(Loader *l, const OnnxNode *o)
 {
     const OnnxAttr *mode = fsr_load_find_attr(o, "mode");
-    int64_t block = attr_int(o, "blocksize", 0);
+    int64_t block = fsr_load_attr_int(o, "blocksize", 0);
     int in[1], ret;
     FsrNode *n, *src;
 
-    if ((ret = check_attrs(l, o, " blocksize mode ")) < 0 ||
-        (ret = check_inputs(l, o, 1, 1)) < 0 || (ret = resolve_all(l, o, in)) < 0)
+    if ((ret = fsr_load_check_attrs(l, o, " blocksize mode ")) < 0 ||
+        (ret = fsr_load_check_inputs(l, o, 1, 1)) < 0 || (ret = resolve_all(l, o, in)) < 0)
         return ret;
     src = &l->net->nodes[in[0]];
-    if (mode && !attr_is(mode, "DCR") && !attr_is(mode, "CRD"))
+    if (mode && !fsr_load_attr_is(mode, "DCR") && !fsr_load_attr_is(mode, "CRD"))
         return FAIL(l, -EINVAL, "DepthToSpace '%.80s': unknown mode", label(o));
-    if (block < 1 || block * src->scale > FSR_NN_MAX_SCALE)
+    if (block < 1 || block > FSR_NN_MAX_SCALE || block * src->scale > FSR_NN_MAX_SCALE)
         return FAIL(l, -ENOSYS, "DepthToSpace '%.80s': blocksize %lld is not supported "
                     "(enlargement up to %d in all)", label(o), (long long)block, FSR_NN_MAX_SCALE);
     if (src->channels % (block * block))
@@ -207,26 +253,32 @@ static int add_shuffle(Loader *l, const OnnxNode *o)
     n->nb_in    = 1;
     n->in[0]    = in[0];
     n->block    = (int)block;
-    n->crd      = mode && attr_is(mode, "CRD");
+    n->crd      = mode && fsr_load_attr_is(mode, "CRD");
     n->channels = src->channels / (int)(block * block);
     n->scale    = src->scale * (int)block;
     return l->net->nb_nodes - 1;
 }
 
+/* Known to be; where a size is not known yet, the plan looks. */
+static int different_sizes(const FsrNode *a, const FsrNode *b)
+{
+    return a->scale && b->scale && a->scale != b->scale;
+}
+
 static int add_concat(Loader *l, const OnnxNode *o)
 {
     int in[FSR_NN_MAX_INPUTS], ret, channels = 0;
-    int64_t axis = attr_int(o, "axis", 0);
+    int64_t axis = fsr_load_attr_int(o, "axis", 0);
     FsrNode *n;
 
-    if ((ret = check_attrs(l, o, " axis ")) < 0 ||
-        (ret = check_inputs(l, o, 1, FSR_NN_MAX_INPUTS)) < 0 || (ret = resolve_all(l, o, in)) < 0)
+    if ((ret = fsr_load_check_attrs(l, o, " axis ")) < 0 ||
+        (ret = fsr_load_check_inputs(l, o, 1, FSR_NN_MAX_INPUTS)) < 0 || (ret = resolve_all(l, o, in)) < 0)
         return ret;
     if (axis != 1 && axis != -3)
         return FAIL(l, -ENOSYS, "Concat '%.80s': only axis 1 (planes) is supported", label(o));
     for (size_t i = 0; i < o->n_input; i++) {
         channels += l->net->nodes[in[i]].channels;
-        if (l->net->nodes[in[i]].scale != l->net->nodes[in[0]].scale)
+        if (different_sizes(&l->net->nodes[in[i]], &l->net->nodes[in[0]]))
             return FAIL(l, -EINVAL, "Concat '%.80s': inputs of different sizes", label(o));
     }
     if (channels > FSR_NN_MAX_CHANNELS)
@@ -297,11 +349,11 @@ static int scalar(Loader *l, const OnnxNode *o, const char *attr, size_t i, floa
     return per_plane(l, o, o->input[i], 1, 1, dst);
 }
 
-static int one_input(Loader *l, const OnnxNode *o, size_t max_inputs, const char *attrs)
+int fsr_load_one_input(Loader *l, const OnnxNode *o, size_t max_inputs, const char *attrs)
 {
     int src, ret;
 
-    if ((ret = check_attrs(l, o, attrs)) < 0 || (ret = check_inputs(l, o, 1, max_inputs)) < 0 ||
+    if ((ret = fsr_load_check_attrs(l, o, attrs)) < 0 || (ret = fsr_load_check_inputs(l, o, 1, max_inputs)) < 0 ||
         (src = ret = fsr_load_resolve(l, str(o->input[0]))) < 0)
         return ret;
     if (!l->net->nodes[src].channels)
@@ -317,9 +369,9 @@ static int add_slope(Loader *l, const OnnxNode *o)
     FsrNode *n;
     int src, ret;
 
-    if ((src = one_input(l, o, 1 + prelu, prelu ? "" : " alpha ")) < 0)
+    if ((src = fsr_load_one_input(l, o, 1 + prelu, prelu ? "" : " alpha ")) < 0)
         return src;
-    if (prelu && (ret = check_inputs(l, o, 2, 2)) < 0)
+    if (prelu && (ret = fsr_load_check_inputs(l, o, 2, 2)) < 0)
         return ret;
     if ((ret = add_map(l, o, src, FSR_MAP_SLOPE)) < 0)
         return ret;
@@ -338,7 +390,7 @@ static int add_clip(Loader *l, const OnnxNode *o)
     float lo, hi;
     int src, ret;
 
-    if ((src = one_input(l, o, 3, " min max ")) < 0)
+    if ((src = fsr_load_one_input(l, o, 3, " min max ")) < 0)
         return src;
     if ((ret = scalar(l, o, "min", 1, -FLT_MAX, &lo)) < 0 ||
         (ret = scalar(l, o, "max", 2, FLT_MAX, &hi)) < 0 ||
@@ -355,7 +407,7 @@ static int add_curve(Loader *l, const OnnxNode *o)
     const OnnxAttr *alpha = fsr_load_find_attr(o, "alpha"), *beta = fsr_load_find_attr(o, "beta");
     int src, ret;
 
-    if ((src = one_input(l, o, 1, hard ? " alpha beta " : "")) < 0)
+    if ((src = fsr_load_one_input(l, o, 1, hard ? " alpha beta " : "")) < 0)
         return src;
     ret = add_map(l, o, src, hard ? FSR_MAP_HARD_SIGMOID :
                   !strcmp(o->op_type, "Tanh") ? FSR_MAP_TANH : FSR_MAP_SIGMOID);
@@ -372,11 +424,11 @@ static int add_batch_norm(Loader *l, const OnnxNode *o)
     float  *t = NULL;               /* scale, shift, mean, variance of each plane */
     int     src, ret, planes;
 
-    if ((src = one_input(l, o, 5, " epsilon momentum training_mode spatial ")) < 0)
+    if ((src = fsr_load_one_input(l, o, 5, " epsilon momentum training_mode spatial ")) < 0)
         return src;
-    if ((ret = check_inputs(l, o, 5, 5)) < 0)
+    if ((ret = fsr_load_check_inputs(l, o, 5, 5)) < 0)
         return ret;
-    if (attr_int(o, "training_mode", 0) || attr_int(o, "spatial", 1) != 1)
+    if (fsr_load_attr_int(o, "training_mode", 0) || fsr_load_attr_int(o, "spatial", 1) != 1)
         return FAIL(l, -ENOSYS, "BatchNormalization '%.80s': only inference over planes is "
                     "supported", label(o));
     if ((ret = add_map(l, o, src, FSR_MAP_AFFINE)) < 0)
@@ -439,7 +491,7 @@ static int add_arithmetic(Loader *l, const OnnxNode *o)
     FsrNode *n;
     const FsrNode *a, *b;
 
-    if ((ret = check_attrs(l, o, "")) < 0 || (ret = check_inputs(l, o, 2, 2)) < 0)
+    if ((ret = fsr_load_check_attrs(l, o, "")) < 0 || (ret = fsr_load_check_inputs(l, o, 2, 2)) < 0)
         return ret;
     for (int side = 0; side < 2; side++)
         if (fsr_load_find_tensor(l, str(o->input[side])))
@@ -448,7 +500,7 @@ static int add_arithmetic(Loader *l, const OnnxNode *o)
         return ret;
     a = &l->net->nodes[in[0]];
     b = &l->net->nodes[in[1]];
-    if (a->scale != b->scale || (a->channels != b->channels && a->channels != 1 && b->channels != 1))
+    if (different_sizes(a, b) || (a->channels != b->channels && a->channels != 1 && b->channels != 1))
         return FAIL(l, -ENOSYS, "%s '%.80s': inputs of different shapes are not supported",
                     o->op_type, label(o));
     n = fsr_load_add_node(l, op, label(o));
@@ -482,7 +534,9 @@ static int add_enlarging(Loader *l, const OnnxNode *o, int src, int planes, int 
     n->scale    = in->scale;
     n->channels = planes * block * block;
     n->kw       = n->kh = k;
+    n->sx       = n->sy = 1;
     n->pad_left = n->pad_top = pad;
+    n->pad_right = n->pad_bottom = k - 1 - pad;
     n->weights  = calloc(n->channels * taps, sizeof(*n->weights));
     n->bias     = calloc(n->channels, sizeof(*n->bias));
     if (!n->weights || !n->bias)
@@ -529,7 +583,7 @@ static int add_conv_transpose(Loader *l, const OnnxNode *o)
     float *v = NULL, *bias = NULL;
     int src, ret, s, k, pad, planes, first, last;
 
-    if ((src = one_input(l, o, 3, " dilations group kernel_shape pads strides output_padding ")) < 0)
+    if ((src = fsr_load_one_input(l, o, 3, " dilations group kernel_shape pads strides output_padding ")) < 0)
         return src;
     if (!(w = o->n_input > 1 ? fsr_load_find_tensor(l, str(o->input[1])) : NULL) || w->n_dims != 4)
         return FAIL(l, -EINVAL, "ConvTranspose '%.80s': its weights are missing or not 4-D", label(o));
@@ -544,7 +598,7 @@ static int add_conv_transpose(Loader *l, const OnnxNode *o)
              strides->ints[0] > 0 && strides->ints[0] <= FSR_NN_MAX_SCALE ? (int)strides->ints[0] : 0;
     pad    = pads && pads->n_ints == 4 && pads->ints[0] == pads->ints[1] && pads->ints[0] >= 0 &&
              pads->ints[0] < k ? (int)pads->ints[0] : pads ? -1 : 0;
-    if (!s || pad < 0 || attr_int(o, "group", 1) != 1 || !all_ones(fsr_load_find_attr(o, "dilations")) ||
+    if (!s || pad < 0 || fsr_load_attr_int(o, "group", 1) != 1 || !all_ones(fsr_load_find_attr(o, "dilations")) ||
         (pads && pads->ints[2] != pads->ints[3]) ||
         (extra && (extra->n_ints != 2 || extra->ints[0] != extra->ints[1])) ||
         k - pad - (pads ? pads->ints[2] : 0) + (extra ? extra->ints[0] : 0) != s)
@@ -572,7 +626,7 @@ end:
 
 static int add_identity(Loader *l, const OnnxNode *o)
 {
-    int ret = check_inputs(l, o, 1, 1);
+    int ret = fsr_load_check_inputs(l, o, 1, 1);
     return ret < 0 ? ret : fsr_load_resolve(l, str(o->input[0]));
 }
 
@@ -593,9 +647,11 @@ static const struct {
     { "Mul",                add_arithmetic },
     { "PRelu",              add_slope },
     { "Relu",               add_relu },
+    { "Resize",             fsr_load_resize },
     { "Sigmoid",            add_curve },
     { "Sub",                add_arithmetic },
     { "Tanh",               add_curve },
+    { "Upsample",           fsr_load_resize },
 };
 
 int fsr_load_operator(Loader *l, const OnnxNode *o)

@@ -105,3 +105,9 @@ void fsr_ops_map(const FsrNode *n, float *dst, const float *src, int stride, int
         break;
     }
 }
+
+void fsr_ops_limit(float *v, size_t n, float top)
+{
+    for (size_t k = 0; k < n; k++)
+        v[k] = v[k] > top ? top : v[k];
+}

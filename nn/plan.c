@@ -1,12 +1,12 @@
 /* FsrNet -> FsrPlan: tile grid, row rings, kernels, memory. */
 #include "nn/plan.h"
+#include "nn/whole.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    MAX_SIZE    = 32768,
     TILE_BYTES  = 512 << 10,    /* rings of one tile: leaves room in a 1 MiB L2 for weights */
     MIN_TILE_W  = 48,
     MAX_TILE_W  = 1024,
@@ -247,31 +247,39 @@ static int build(FsrPlan *p, FsrPrecision precision, FsrIsa isa, int tile_w, int
     return alloc_workers(p);
 }
 
+int fsr_plan_new(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
+                 char *err, size_t err_size)
+{
+    *plan = NULL;
+    if (width < 1 || height < 1 || width > FSR_NN_MAX_SIZE || height > FSR_NN_MAX_SIZE)
+        return fsr_nn_fail(err, err_size, -EINVAL, "picture size %dx%d is outside 1x1 to %dx%d",
+                           width, height, FSR_NN_MAX_SIZE, FSR_NN_MAX_SIZE);
+    if (nb_workers < 1)
+        return fsr_nn_fail(err, err_size, -EINVAL, "a plan needs at least one worker");
+    if (!(*plan = calloc(1, sizeof(**plan))))
+        return fsr_nn_fail(err, err_size, -ENOMEM, "out of memory");
+    (*plan)->net        = net;
+    (*plan)->width      = width;
+    (*plan)->height     = height;
+    (*plan)->nb_workers = nb_workers;
+    return 0;
+}
+
 int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                      FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
                      char *err, size_t err_size)
 {
-    FsrPlan *p;
     int ret;
 
-    *plan = NULL;
-    if (width < 1 || height < 1 || width > MAX_SIZE || height > MAX_SIZE)
-        return fsr_nn_fail(err, err_size, -EINVAL, "picture size %dx%d is outside 1x1 to %dx%d",
-                           width, height, MAX_SIZE, MAX_SIZE);
-    if (nb_workers < 1 || tile_w < 0 || tile_h < 0)
-        return fsr_nn_fail(err, err_size, -EINVAL, "a plan needs at least one worker");
-    if (!(p = calloc(1, sizeof(*p))))
-        return fsr_nn_fail(err, err_size, -ENOMEM, "out of memory");
-    p->net        = net;
-    p->width      = width;
-    p->height     = height;
-    p->nb_workers = nb_workers;
-    if ((ret = build(p, precision, isa, tile_w, tile_h)) < 0) {
-        fsr_nn_plan_free(&p);
+    if (net->whole)
+        return fsr_whole_plan(plan, net, width, height, nb_workers, isa, err, err_size);
+    if ((ret = fsr_plan_new(plan, net, width, height, nb_workers, err, err_size)) < 0)
+        return ret;
+    if ((ret = build(*plan, precision, isa, tile_w, tile_h)) < 0) {
+        fsr_nn_plan_free(plan);
         return fsr_nn_fail(err, err_size, ret, "cannot plan the network for %dx%d: %s", width,
                            height, strerror(-ret));
     }
-    *plan = p;
     return 0;
 }
 
@@ -305,6 +313,7 @@ void fsr_nn_plan_free(FsrPlan **plan)
         free(p->workers[i].memory);
         free(p->workers[i].made);
     }
+    fsr_whole_free(&p->whole, p->net->nb_nodes);
     free(p->nodes);
     free(p->workers);
     free(p);

@@ -45,6 +45,7 @@ struct FsrPlan {
     size_t        planar;               /* offset of one row of one plane, for get and put */
     size_t        worker_floats;
     size_t        bytes;
+    struct FsrWhole *whole;             /* whole.h; NULL: strips */
     uint64_t     *node_ns;              /* time spent in each node, one worker; NULL: not wanted */
 };
 
@@ -54,6 +55,10 @@ struct FsrPlan {
 int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                      FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
                      char *err, size_t err_size);
+
+/* A plan with its arguments checked and nothing planned. */
+int fsr_plan_new(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
+                 char *err, size_t err_size);
 
 /* The rows [first, last] of its input j that row r of node i is made from. */
 typedef struct FsrSpan {

@@ -1,7 +1,7 @@
 /* Runs one tile of a plan, row by row, from the output's demand; of each row only what wanted
  * tiles are made from. */
 #include "nn/ops.h"
-#include "nn/plan.h"
+#include "nn/whole.h"
 
 #include <string.h>
 #include <time.h>
@@ -50,6 +50,12 @@ void fsr_nn_job_rect(const FsrPlan *p, int job, int *x, int *y, int *w, int *h)
     int s = p->net->info.scale, top = job * p->tile_h;
 
     *x = 0;
+    if (p->whole) {
+        *y = 0;
+        *w = p->whole->nodes[p->net->output].w;
+        *h = p->whole->nodes[p->net->output].h;
+        return;
+    }
     *y = top * s;
     *w = p->width * s;
     *h = min(p->tile_h, p->height - top) * s;
@@ -285,6 +291,7 @@ static void make_span(Job *t, int i, int r, Span s)
         break;
     case FSR_OP_SHUFFLE: shuffle_row(t, i, r, s, dst); break;
     case FSR_OP_CONCAT:  concat_row(t, i, r, s, dst);  break;
+    default:             break;                         /* whole networks only */
     }
 }
 
@@ -370,8 +377,11 @@ static int tile_wanted(const Job *t)
 
 int64_t fsr_nn_run_tiles(FsrPlan *p, const FsrNnIO *io, const FsrNnTiles *wanted, int job, int worker)
 {
-    Job t = { .p = p, .io = io, .wanted = wanted, .w = &p->workers[worker], .y = job * p->tile_h };
+    Job t = { .p = p, .io = io, .wanted = wanted, .y = job * p->tile_h };
 
+    if (p->whole)
+        return fsr_whole_run(p, io);
+    t.w      = &p->workers[worker];
     t.height = min(p->tile_h, p->height - t.y);
     for (t.x = 0; t.x < p->width; t.x += p->tile_w) {
         t.width = min(p->tile_w, p->width - t.x);

@@ -22,6 +22,8 @@
  * that fit the processor's cache, and replicates the picture's border samples
  * where a layer reaches beyond them (the zero padding that an ONNX file asks for
  * is replaced: a picture does not end in black).
+ * A network with operators that change the size otherwise than by a pixel shuffle
+ * (strides, resizing, pooling) runs whole: one job, borders as the file asks.
  * Results do not depend on the order of the jobs or on the number of workers, to the
  * bit; between processors with different instruction sets they differ in the last bits.
  * The environment variable FASTSR_CPU (c, blas, avx2, avx512, avx512bf16) limits the
@@ -61,6 +63,7 @@ typedef struct FsrNetInfo {
     int     halo;
     int64_t weights;        /* number of weights and biases */
     double  macs;           /* multiply-accumulates per output sample (one plane of the output's size), no halo */
+    int     whole;          /* 1: has strides, resizing, ...: no fixed scale, halo and macs (0); see fsr_nn_plan */
 } FsrNetInfo;
 void fsr_nn_info(const FsrNet *net, FsrNetInfo *info);
 
@@ -70,10 +73,14 @@ const char *fsr_nn_meta(const FsrNet *net, const char *key);
 /*
  * Plan a network for pictures of width x height input samples and for up to
  * nb_workers threads at once. All memory of later runs is allocated here.
+ * fsr_nn_plan_whole: any network as FsrNetInfo.whole networks always are run: one job, in
+ * which each layer pads as the ONNX file asks. fsr_nn_job_rect tells the output's size.
  * Errors: -EINVAL, -ENOMEM, -ENOSYS (the reason in err).
  */
 int fsr_nn_plan(FsrPlan **plan, const FsrNet *net, int width, int height,
                 int nb_workers, char *err, size_t err_size);
+int fsr_nn_plan_whole(FsrPlan **plan, const FsrNet *net, int width, int height,
+                      char *err, size_t err_size);
 void fsr_nn_plan_free(FsrPlan **plan);
 
 /*
@@ -140,6 +147,7 @@ typedef struct FsrNnTiles {
  * are computed, those that several tiles share once. Jobs are those of a whole run; one
  * without a wanted tile returns 0 at once. Rows come in order, each in one piece for every run of
  * wanted tiles. (Without a vector kernel, OpenBLAS computes blocks of up to 256 samples.)
+ * A plan of a whole network has no tiles: everything is computed and delivered.
  * Returns the multiply-accumulates that were executed, halos included.
  */
 int64_t fsr_nn_run_tiles(FsrPlan *plan, const FsrNnIO *io, const FsrNnTiles *wanted, int job,

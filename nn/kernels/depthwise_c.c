@@ -1,0 +1,53 @@
+/* Convolution of each plane by itself in plain C: what the other kernels are checked against. */
+#include "nn/kernels/depthwise.h"
+
+static int fits(const FsrDwShape *s)
+{
+    (void)s;
+    return 1;
+}
+
+static void row(const FsrDwShape *s, const float *packed, const float *const *rows, float *dst,
+                int width)
+{
+    for (int x = 0; x < width; x++, dst += s->stride)
+        for (int c = 0; c < s->stride; c++) {
+            const float *w = packed + s->stride + c;
+            float sum = packed[c];
+
+            for (int ky = 0; ky < s->kh; ky++)
+                for (int kx = 0; kx < s->kw; kx++, w += s->stride)
+                    sum += rows[ky][(size_t)(x * s->sx + kx) * s->stride + c] * *w;
+            sum = sum < s->lo ? s->lo : sum;
+            dst[c] = sum > s->hi ? s->hi : sum;
+        }
+}
+
+const FsrDwKernel fsr_dw_c = { "c", fits, row };
+
+size_t fsr_dw_packed_floats(const FsrDwShape *s)
+{
+    return (size_t)s->stride * (s->kw * s->kh + 1);
+}
+
+void fsr_dw_pack(const FsrDwShape *s, const float *weights, const float *bias, float *dst)
+{
+    const int taps = s->kw * s->kh;
+
+    for (int c = 0; c < s->stride; c++) {
+        dst[c] = c < s->planes ? bias[c] : 0;
+        for (int i = 0; i < taps; i++)
+            dst[(1 + i) * s->stride + c] = c < s->planes ? weights[c * taps + i] : 0;
+    }
+}
+
+const FsrDwKernel *fsr_nn_pick_depthwise(FsrIsa isa, const FsrDwShape *s)
+{
+#if defined(__x86_64__)
+    if (isa >= FSR_ISA_AVX512 && fsr_nn_isa_available(FSR_ISA_AVX512) && fsr_dw_avx512.fits(s))
+        return &fsr_dw_avx512;
+    if (isa >= FSR_ISA_AVX2 && fsr_nn_isa_available(FSR_ISA_AVX2) && fsr_dw_avx2.fits(s))
+        return &fsr_dw_avx2;
+#endif
+    return &fsr_dw_c;
+}

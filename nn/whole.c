@@ -1,0 +1,351 @@
+/* FsrNet -> FsrPlan of a whole picture: sizes, pads, rings, kernels, memory. */
+#include "nn/whole.h"
+
+#include <errno.h>
+#include <float.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BAND_SAMPLES = 256,     /* of a band: amortizes reading a layer's weights */
+};
+
+typedef struct Planner {
+    FsrPlan *p;
+    FsrIsa   isa;
+    size_t   window, scratch;   /* words that the largest node needs */
+    char    *err;
+    size_t   err_size;
+} Planner;
+
+#define FAIL(t, code, ...) fsr_nn_fail((t)->err, (t)->err_size, code, __VA_ARGS__)
+
+static int ceil_div(int a, int b)
+{
+    return (a + b - 1) / b;
+}
+
+/* ---- sizes ------------------------------------------------------------------------ */
+
+/* Size of an axis behind a window; fills the pad in front. Negative: the window does not fit. */
+static int window_size(const FsrNode *n, int size, int k, int stride, int before, int after,
+                       int *pad)
+{
+    if (n->same != FSR_SAME_NO) {
+        int result = ceil_div(size, stride), all = (result - 1) * stride + k - size;
+        all  = all < 0 ? 0 : all;
+        *pad = n->same == FSR_SAME_UPPER ? all / 2 : all - all / 2;
+        return result;
+    }
+    *pad = before;
+    return size + before + after < k ? -1 : (size + before + after - k) / stride + 1;
+}
+
+static int same_size(const Planner *t, int i)
+{
+    const FsrNode      *n  = &t->p->net->nodes[i];
+    FsrWholeNode       *wn = &t->p->whole->nodes[i];
+
+    for (int j = 0; j < n->nb_in; j++) {
+        const FsrWholeNode *in = &t->p->whole->nodes[n->in[j]];
+        if (j && (in->w != wn->w || in->h != wn->h))
+            return FAIL(t, -EINVAL, "node '%s': its inputs are %dx%d and %dx%d for this picture "
+                        "size, must be equal", n->name, wn->w, wn->h, in->w, in->h);
+        wn->w = in->w;
+        wn->h = in->h;
+    }
+    return 0;
+}
+
+static int size_node(const Planner *t, int i)
+{
+    const FsrNode      *n  = &t->p->net->nodes[i];
+    FsrWholeNode       *wn = &t->p->whole->nodes[i];
+    const FsrWholeNode *in = &t->p->whole->nodes[n->in[0]];
+    int ret = 0;
+
+    switch (n->op) {
+    case FSR_OP_INPUT:
+        wn->w = t->p->width;
+        wn->h = t->p->height;
+        break;
+    case FSR_OP_CONV:
+    case FSR_OP_DEPTHWISE:
+        wn->w = window_size(n, in->w, n->kw, n->sx, n->pad_left, n->pad_right, &wn->pad_left);
+        wn->h = window_size(n, in->h, n->kh, n->sy, n->pad_top, n->pad_bottom, &wn->pad_top);
+        break;
+    case FSR_OP_SHUFFLE:
+        wn->w = in->w * n->block;
+        wn->h = in->h * n->block;
+        break;
+    case FSR_OP_RESIZE:
+        wn->w = fsr_resize_size(in->w, n->resize.fx, n->resize.w);
+        wn->h = fsr_resize_size(in->h, n->resize.fy, n->resize.h);
+        break;
+    default:
+        ret = same_size(t, i);
+    }
+    if (ret < 0)
+        return ret;
+    if (wn->w < 1 || wn->h < 1)
+        return FAIL(t, -EINVAL, "node '%s': nothing is left of a picture of %dx%d samples", n->name,
+                    t->p->width, t->p->height);
+    if (wn->w > FSR_NN_MAX_SIZE || wn->h > FSR_NN_MAX_SIZE)
+        return FAIL(t, -E2BIG, "node '%s': its result is larger than %dx%d", n->name, FSR_NN_MAX_SIZE,
+                    FSR_NN_MAX_SIZE);
+    wn->stride = fsr_nn_stride(n->channels, 0);
+    wn->pitch  = (size_t)wn->w * wn->stride;
+    wn->band   = ceil_div(wn->h, ceil_div(wn->h, ceil_div(BAND_SAMPLES, wn->w)));
+    return 0;
+}
+
+/* ---- kernels ---------------------------------------------------------------------- */
+
+static int alloc_floats(FsrPlan *p, float **dst, size_t floats)
+{
+    void *mem;
+
+    if (floats > SIZE_MAX / sizeof(float) - 64 ||
+        posix_memalign(&mem, 64, floats * sizeof(float) + 64))
+        return -ENOMEM;
+    memset(mem, 0, floats * sizeof(float) + 64);    /* words that only fill up samples stay zero */
+    p->bytes += floats * sizeof(float);
+    *dst = mem;
+    return 0;
+}
+
+static void at_least(size_t *a, size_t b)
+{
+    if (*a < b)
+        *a = b;
+}
+
+/* A kernel knows no strides: sx samples side by side are one with sx times as many planes,
+ * and the kernel's columns beyond the last are zero. */
+static float *fold_stride(const FsrNode *n, const FsrConvShape *s, int planes, int stride)
+{
+    float *w = calloc((size_t)s->cout * s->cin * s->kw * s->kh, sizeof(*w));
+
+    for (int o = 0; w && o < s->cout; o++)
+        for (int i = 0; i < planes; i++)
+            for (int y = 0; y < n->kh; y++)
+                for (int x = 0; x < n->kw; x++)
+                    w[(((size_t)o * s->cin + x % n->sx * stride + i) * s->kh + y) * s->kw + x / n->sx] =
+                        n->weights[(((size_t)o * planes + i) * n->kh + y) * n->kw + x];
+    return w;
+}
+
+static int setup_conv(Planner *t, int i)
+{
+    const FsrNode      *n  = &t->p->net->nodes[i];
+    FsrWholeNode       *wn = &t->p->whole->nodes[i];
+    const FsrWholeNode *in = &t->p->whole->nodes[n->in[0]];
+    const int planes = t->p->net->nodes[n->in[0]].channels;
+    float    *folded = NULL;
+    int       ret;
+
+    wn->shape = (FsrConvShape){
+        .cin  = n->sx > 1 ? n->sx * in->stride : planes, .cin_stride = n->sx * in->stride,
+        .cout = n->channels, .cout_stride = wn->stride,
+        .kw   = ceil_div(n->kw, n->sx), .kh = n->kh, .relu = n->relu,
+    };
+    if (n->sx > 1 || wn->pad_left || wn->pad_top || wn->w + n->kw - 1 > in->w ||
+        (wn->h - 1) * n->sy + n->kh > in->h)
+        wn->window_w = (wn->w - 1 + wn->shape.kw) * n->sx;
+    if (n->sx > 1 && !(folded = fold_stride(n, &wn->shape, planes, in->stride)))
+        return -ENOMEM;
+    wn->kernel = fsr_nn_pick_conv(t->isa, &wn->shape);
+    if ((ret = alloc_floats(t->p, &wn->packed, wn->kernel->packed_floats(&wn->shape))) >= 0)
+        wn->kernel->pack(&wn->shape, folded ? folded : n->weights, n->bias, wn->packed);
+    free(folded);
+    if (wn->kernel->scratch_floats)
+        at_least(&t->scratch, wn->kernel->scratch_floats(&wn->shape));
+    return ret;
+}
+
+static int setup_depthwise(Planner *t, int i)
+{
+    const FsrNode *n  = &t->p->net->nodes[i];
+    FsrWholeNode  *wn = &t->p->whole->nodes[i];
+    int ret;
+
+    wn->dw = (FsrDwShape){ n->channels, wn->stride, n->kw, n->kh, n->sx, n->relu ? 0 : -FLT_MAX,
+                           n->top > 0 ? n->top : FLT_MAX };
+    wn->window_w  = (wn->w - 1) * n->sx + n->kw;
+    wn->dw_kernel = fsr_nn_pick_depthwise(t->isa, &wn->dw);
+    if ((ret = alloc_floats(t->p, &wn->packed, fsr_dw_packed_floats(&wn->dw))) >= 0)
+        fsr_dw_pack(&wn->dw, n->weights, n->bias, wn->packed);
+    return ret;
+}
+
+static int setup_node(Planner *t, int i)
+{
+    const FsrNode      *n  = &t->p->net->nodes[i];
+    FsrWholeNode       *wn = &t->p->whole->nodes[i];
+    const FsrWholeNode *in = &t->p->whole->nodes[n->in[0]];
+    int ret = 0;
+
+    switch (n->op) {
+    case FSR_OP_CONV:
+        ret = setup_conv(t, i);
+        break;
+    case FSR_OP_DEPTHWISE:
+        ret = setup_depthwise(t, i);
+        break;
+    case FSR_OP_RESIZE:
+        if ((ret = fsr_resize_taps(&wn->tx, &n->resize, in->w, wn->w, n->resize.fx)) >= 0)
+            ret = fsr_resize_taps(&wn->ty, &n->resize, in->h, wn->h, n->resize.fy);
+        at_least(&t->scratch, in->pitch);
+        break;
+    default:
+        break;
+    }
+    if (wn->window_w)
+        at_least(&t->window, (size_t)wn->window_w * in->stride * ((wn->band - 1) * n->sy + n->kh));
+    at_least(&t->scratch, wn->w);                   /* one plane for get or put */
+    return ret;
+}
+
+/* ---- order and memory ------------------------------------------------------------- */
+
+FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r)
+{
+    const FsrNode      *n  = &p->net->nodes[i];
+    const FsrWholeNode *wn = &p->whole->nodes[i];
+    int a;
+
+    (void)j;
+    switch (n->op) {
+    case FSR_OP_CONV:
+    case FSR_OP_DEPTHWISE:
+        a = r * n->sy - wn->pad_top;
+        return (FsrSpan){ a, a + n->kh - 1 };
+    case FSR_OP_SHUFFLE:
+        return (FsrSpan){ r / n->block, r / n->block };
+    case FSR_OP_RESIZE:
+        return (FsrSpan){ wn->ty.taps[r].at[0], wn->ty.taps[r].at[wn->ty.nb - 1] };
+    default:
+        return (FsrSpan){ r, r };
+    }
+}
+
+void fsr_whole_demand(const FsrPlan *p, int i, int r, void *opaque,
+                      void (*make)(void *opaque, int i, int first, int last))
+{
+    const FsrNode      *n    = &p->net->nodes[i];
+    const FsrWholeNode *wn   = &p->whole->nodes[i];
+    int                *made = p->whole->made;
+
+    r = r < wn->h ? r : wn->h - 1;
+    while (made[i] <= r) {
+        const int first = made[i], last = (first + wn->band < wn->h ? first + wn->band : wn->h) - 1;
+
+        for (int j = 0; j < n->nb_in; j++)
+            fsr_whole_demand(p, n->in[j], fsr_whole_span(p, i, j, last).last, opaque, make);
+        make(opaque, i, first, last);
+        made[i] = last + 1;
+    }
+}
+
+/* Without data: how many rows of its inputs a band needs at the moment when it is made. */
+static void measure(void *opaque, int i, int first, int last)
+{
+    const FsrPlan *p = opaque;
+    const FsrNode *n = &p->net->nodes[i];
+
+    (void)last;
+    for (int j = 0; j < n->nb_in; j++) {
+        FsrWholeNode *in = &p->whole->nodes[n->in[j]];
+        int from = fsr_whole_span(p, i, j, first).first;
+        int rows = p->whole->made[n->in[j]] - (from < 0 ? 0 : from);
+        if (in->ring_rows < rows)
+            in->ring_rows = rows;
+    }
+}
+
+static int lay_out(Planner *t)
+{
+    FsrPlan         *p = t->p;
+    struct FsrWhole *w = p->whole;
+    size_t           at = 0;
+    int              ret;
+
+    fsr_whole_demand(p, p->net->output, w->nodes[p->net->output].h - 1, p, measure);
+    for (int i = 0; i < p->net->nb_nodes; i++) {
+        FsrWholeNode *wn = &w->nodes[i];
+
+        wn->ring_rows = ceil_div(wn->ring_rows < 1 ? 1 : wn->ring_rows, wn->band) * wn->band;
+        wn->ring_rows = wn->ring_rows < wn->h ? wn->ring_rows : wn->h;
+        at += (wn->ring_rows * wn->pitch + 31) / 16 * 16;
+    }
+    if ((ret = alloc_floats(p, &w->memory, at + t->window + t->scratch + 32)) < 0)
+        return ret;
+    at = 0;
+    for (int i = 0; i < p->net->nb_nodes; i++) {
+        w->nodes[i].ring = w->memory + at;
+        at += (w->nodes[i].ring_rows * w->nodes[i].pitch + 31) / 16 * 16;
+    }
+    w->window  = w->memory + at;
+    w->scratch = w->window + (t->window + 15) / 16 * 16;
+    return 0;
+}
+
+static int plan(Planner *t)
+{
+    FsrPlan   *p  = t->p;
+    const int  nb = p->net->nb_nodes;
+    int        ret;
+
+    if (!(p->whole = calloc(1, sizeof(*p->whole))) ||
+        !(p->whole->nodes = calloc(nb, sizeof(*p->whole->nodes))) ||
+        !(p->whole->made = calloc(nb, sizeof(*p->whole->made))))
+        return -ENOMEM;
+    p->bytes = sizeof(*p) + sizeof(*p->whole) + nb * (sizeof(*p->whole->nodes) + sizeof(int));
+    for (int i = 0; i < nb; i++)
+        if ((ret = size_node(t, i)) < 0 || (ret = setup_node(t, i)) < 0)
+            return ret;
+    p->tile_w = p->width;
+    p->tile_h = p->height;
+    p->cols   = p->rows = 1;
+    return lay_out(t);
+}
+
+int fsr_whole_plan(FsrPlan **plan_, const FsrNet *net, int width, int height, int nb_workers,
+                   FsrIsa isa, char *err, size_t err_size)
+{
+    Planner t = { .isa = isa, .err = err, .err_size = err_size };
+    int     ret;
+
+    if ((ret = fsr_plan_new(&t.p, net, width, height, nb_workers, err, err_size)) < 0 ||
+        (ret = plan(&t)) < 0) {
+        fsr_nn_plan_free(&t.p);
+        if (ret == -ENOMEM)
+            FAIL(&t, ret, "cannot plan the network for %dx%d: out of memory", width, height);
+    }
+    *plan_ = t.p;
+    return ret;
+}
+
+int fsr_nn_plan_whole(FsrPlan **plan, const FsrNet *net, int width, int height, char *err,
+                      size_t err_size)
+{
+    return fsr_whole_plan(plan, net, width, height, 1, fsr_nn_isa(), err, err_size);
+}
+
+void fsr_whole_free(struct FsrWhole **whole, int nb_nodes)
+{
+    struct FsrWhole *w = *whole;
+
+    *whole = NULL;
+    if (!w)
+        return;
+    for (int i = 0; w->nodes && i < nb_nodes; i++) {
+        free(w->nodes[i].packed);
+        free(w->nodes[i].tx.taps);
+        free(w->nodes[i].ty.taps);
+    }
+    free(w->nodes);
+    free(w->memory);
+    free(w->made);
+    free(w);
+}

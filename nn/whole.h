@@ -1,0 +1,58 @@
+/*
+ * Running a network over a whole picture, with the borders that the ONNX file asks for.
+ *
+ * Each value has a ring of rows, as in plan.h, but rows have the picture's whole width and
+ * nothing beyond it. They are made on demand in bands: as many rows at a time as keep a
+ * convolution busy with its weights, a small value in one piece. An operator that looks at
+ * everything gets a ring of everything.
+ */
+#ifndef FASTSR_NN_WHOLE_H
+#define FASTSR_NN_WHOLE_H
+
+#include "nn/kernels/depthwise.h"
+#include "nn/plan.h"
+#include "nn/resize.h"
+
+typedef struct FsrWholeNode {
+    int     w, h;                       /* of the value */
+    int     stride;                     /* words between neighbouring samples */
+    size_t  pitch;                      /* words of a row */
+    int     band;                       /* rows made at a time */
+    int     ring_rows;                  /* whole bands, or all rows */
+    float  *ring;
+    /* convolutions */
+    int     pad_left, pad_top;
+    int     window_w;                   /* samples of a padded input row; 0: read it in place */
+    FsrConvShape         shape;         /* sx samples of the input make one of the kernel's */
+    const FsrConvKernel *kernel;
+    FsrDwShape           dw;
+    const FsrDwKernel   *dw_kernel;
+    float               *packed;
+    /* resize */
+    FsrTaps tx, ty;
+} FsrWholeNode;
+
+struct FsrWhole {
+    FsrWholeNode *nodes;
+    float        *memory;               /* rings, window, scratch */
+    int          *made;                 /* rows of each value made so far */
+    float        *window;               /* padded rows under a band of a convolution */
+    float        *scratch;              /* of a kernel; a row of samples */
+};
+
+/* What fsr_nn_plan_whole does, with a choice of instruction set. */
+int fsr_whole_plan(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
+                   FsrIsa isa, char *err, size_t err_size);
+void fsr_whole_free(struct FsrWhole **w, int nb_nodes);
+
+int64_t fsr_whole_run(FsrPlan *p, const FsrNnIO *io);
+
+/* The rows [first, last] of its input j that row r of node i is made from, also such that
+ * lie outside of it. */
+FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r);
+
+/* Makes rows until row r of node i is there. make gets each band in order, after its input. */
+void fsr_whole_demand(const FsrPlan *p, int i, int r, void *opaque,
+                      void (*make)(void *opaque, int i, int first, int last));
+
+#endif /* FASTSR_NN_WHOLE_H */
