@@ -52,7 +52,7 @@ typedef struct Thread {
 
 /* Input and output stay in one buffer each: the picture's own memory traffic is part of it. */
 typedef struct Picture {
-    int    width, height, scale;
+    int    width, height, out_w, out_h;
     float *in, *out;
 } Picture;
 
@@ -69,8 +69,8 @@ static void put(void *opaque, int plane, int x, int y, int w, int h, const float
                 ptrdiff_t stride)
 {
     const Picture *p = opaque;
-    const size_t pitch = (size_t)p->width * p->scale;
-    float *dst = p->out + ((size_t)plane * p->height * p->scale + y) * pitch + x;
+    const size_t pitch = p->out_w;
+    float *dst = p->out + ((size_t)plane * p->out_h + y) * pitch + x;
 
     for (int j = 0; j < h; j++)
         memcpy(dst + j * pitch, src + j * stride, w * sizeof(*dst));
@@ -117,7 +117,7 @@ static double median(double *v, int n)
     return v[n / 2];
 }
 
-static int measure(const Options *o, const FsrNet *net, FsrPlan *plan, const FsrNnIO *io, Result *r)
+static int measure(const Options *o, FsrPlan *plan, const FsrNnIO *io, Result *r)
 {
     double t[MAX_REPS], base[3], peak[MAX_REPS + 1];
 
@@ -133,10 +133,19 @@ static int measure(const Options *o, const FsrNet *net, FsrPlan *plan, const Fsr
     r->ms         = median(t, o->reps) * 1e3;
     r->clock_ghz  = fsr_bench_clock(0.02);
     for (int i = 0; i < 3; i++)
-        if ((base[i] = fsr_bench_im2col(net, o->width, o->height, o->threads)) < 0)
+        if ((base[i] = fsr_bench_im2col(plan, o->threads)) < 0)
             return (int)base[i];
     r->im2col_ms = median(base, 3) * 1e3;
     return 0;
+}
+
+/* Samples of a plane of node i's value. */
+static double area(const FsrPlan *plan, int i)
+{
+    int w, h;
+
+    fsr_plan_size(plan, i, &w, &h);
+    return (double)w * h;
 }
 
 /* What a layer does for one picture, halos left out. */
@@ -148,20 +157,17 @@ typedef struct Layer {
 
 /* Published cost per operation at 45 nm (pJ): 32-bit float multiply 3.7, add 0.9, 32-bit read
  * of a small SRAM 5, of DRAM 640; see Sze et al., Proc. IEEE 105 (2017). */
-static Layer describe(const FsrNet *net, const FsrPlan *plan, int i, const Options *o)
+static Layer describe(const FsrNet *net, const FsrPlan *plan, int i)
 {
-    const FsrNode *n    = &net->nodes[i];
-    const double   area = (double)o->width * o->height;
-    Layer l = { .n = n, .kernel = plan->nodes[i].kernel ? plan->nodes[i].kernel->name : "" };
-    double words = n->channels * area * n->scale * n->scale;
+    const FsrNode *n = &net->nodes[i];
+    Layer  l = { .n = n, .kernel = fsr_plan_kernel(plan, i) };
+    double words = n->channels * area(plan, i);
 
-    l.macs = fsr_node_macs(net, n) * area * n->scale * n->scale;
-    if (n->op == FSR_OP_CONV)
+    l.macs = fsr_node_macs(net, n) * area(plan, i);
+    if (n->op == FSR_OP_CONV || n->op == FSR_OP_DEPTHWISE)
         l.weights = fsr_node_macs(net, n) + n->channels;
-    for (int j = 0; j < n->nb_in; j++) {
-        const FsrNode *in = &net->nodes[n->in[j]];
-        words += in->channels * area * in->scale * in->scale;
-    }
+    for (int j = 0; j < n->nb_in; j++)
+        words += net->nodes[n->in[j]].channels * area(plan, n->in[j]);
     words      += l.weights * fsr_nn_jobs(plan);
     l.bytes     = words * 4;
     l.energy_uj = (l.macs * (3.7 + 0.9) + words * (n->op == FSR_OP_INPUT ? 640 : 5)) * 1e-6;
@@ -175,6 +181,7 @@ static const char *op_name(FsrOp op)
         [FSR_OP_INPUT] = "input", [FSR_OP_CONV] = "conv", [FSR_OP_ADD] = "add",
         [FSR_OP_SUB] = "sub", [FSR_OP_MUL] = "mul", [FSR_OP_RELU] = "relu", [FSR_OP_MAP] = "map",
         [FSR_OP_SHUFFLE] = "shuffle", [FSR_OP_CONCAT] = "concat",
+        [FSR_OP_DEPTHWISE] = "depthwise", [FSR_OP_RESIZE] = "resize",
     };
     return names[op];
 }
@@ -205,7 +212,7 @@ static void print_json(const Options *o, const FsrNet *net, const FsrPlan *plan,
            o->precision == FSR_PRECISION_BF16 ? 16 : 32, r->peak_before, r->peak_after,
            r->clock_ghz);
     for (int i = 0; i < net->nb_nodes; i++) {
-        const Layer l = describe(net, plan, i, o);
+        const Layer l = describe(net, plan, i);
         printf("%s\n    { \"name\": ", i ? "," : "");
         print_name(l.n->name);
         printf(", \"op\": \"%s\", \"kernel\": \"%s\", \"planes\": %d, \"macs\": %.0f, "
@@ -225,7 +232,7 @@ static void print_table(const Options *o, const FsrNet *net, const FsrPlan *plan
     printf("%-28s %-12s %6s %9s %9s %9s %9s %8s %8s\n", "layer", "kernel", "planes", "MMAC",
            "weights", "kB moved", "energy mJ", "ms", "GMAC/s");
     for (int i = 0; i < net->nb_nodes; i++) {
-        const Layer l = describe(net, plan, i, o);
+        const Layer l = describe(net, plan, i);
         printf("%-28.28s %-12s %6d %9.1f %9.0f %9.0f %9.2f %8.2f %8.1f\n", l.n->name,
                *l.kernel ? l.kernel : op_name(l.n->op), l.n->channels, l.macs * 1e-6, l.weights,
                l.bytes / 1024, l.energy_uj * 1e-3, l.ms, l.ms > 0 ? l.macs / l.ms * 1e-6 : 0);
@@ -273,21 +280,22 @@ static int bench(const Options *o, const FsrNet *net, FsrPlan *plan)
     Result  r = { .isa = fsr_nn_isa() };
     Picture p = { .width = o->width, .height = o->height };
     FsrNnIO io = { &p, get, put };
-    const size_t area = (size_t)o->width * o->height;
+    const size_t pixels = (size_t)o->width * o->height;
     double  ignored;
     int     ret = -ENOMEM;
 
     fsr_nn_info(net, &r.info);
-    p.scale = r.info.scale;
-    p.in    = malloc(area * r.info.in_planes * sizeof(*p.in));
-    p.out   = calloc(area * r.info.out_planes * p.scale * p.scale, sizeof(*p.out));
+    fsr_plan_size(plan, net->output, &p.out_w, &p.out_h);
+    p.in    = malloc(pixels * r.info.in_planes * sizeof(*p.in));
+    p.out   = calloc((size_t)p.out_w * p.out_h * r.info.out_planes, sizeof(*p.out));
     plan->node_ns = NULL;
     if (p.in && p.out) {
-        for (size_t i = 0; i < area * r.info.in_planes; i++)
+        for (size_t i = 0; i < pixels * r.info.in_planes; i++)
             p.in[i] = (i * 7919 % 1021) / 1021.0f;
-        r.macs  = r.info.macs * area * p.scale * p.scale;
+        for (int i = 0; i < net->nb_nodes; i++)
+            r.macs += fsr_node_macs(net, &net->nodes[i]) * area(plan, i);
         r.bytes = fsr_nn_plan_bytes(plan) + r.info.weights * sizeof(float);
-        ret     = measure(o, net, plan, &io, &r);
+        ret     = measure(o, plan, &io, &r);
     }
     if (ret >= 0 && !(plan->node_ns = calloc(net->nb_nodes, sizeof(*plan->node_ns))))
         ret = -ENOMEM;

@@ -18,6 +18,6 @@ double fsr_bench_clock(double seconds);
 /* The usual way: every convolution of the network over the whole picture, layer by layer,
  * planes apart, unfolded (im2col) in bands that fit the cache and multiplied by OpenBLAS
  * with the given number of threads. Seconds of one pass, or a negative error. */
-double fsr_bench_im2col(const FsrNet *net, int width, int height, int threads);
+double fsr_bench_im2col(const FsrPlan *plan, int threads);
 
 #endif /* FASTSR_NN_BENCH_H */

@@ -151,42 +151,61 @@ static void unfold(const FsrNode *n, const float *in, int planes, size_t pitch, 
     for (int c = 0; c < planes; c++)
         for (int ky = 0; ky < n->kh; ky++)
             for (int kx = 0; kx < n->kw; kx++)
-                for (int j = 0; j < rows; j++, col += width)
-                    memcpy(col, in + c * plane + (y + j + ky) * pitch + kx,
-                           width * sizeof(*col));
+                for (int j = 0; j < rows; j++, col += width) {
+                    const float *src = in + c * plane + ((y + j) * n->sy + ky) * pitch + kx;
+
+                    for (int x = 0; n->sx > 1 && x < width; x++)
+                        col[x] = src[x * n->sx];
+                    if (n->sx == 1)
+                        memcpy(col, src, width * sizeof(*col));
+                }
 }
 
-static int conv_pass(const FsrNet *net, const FsrNode *n, int width, int height, int threads,
-                     double *seconds)
+/* Rows y to y + rows - 1 of the result; a depthwise convolution is one product for each plane. */
+static void conv_band(const FsrNode *n, int planes, const float *in, size_t pitch, size_t plane,
+                      int width, size_t area, int y, int rows, float *col, float *out)
 {
-    const int    planes = net->nodes[n->in[0]].channels, k = planes * n->kw * n->kh;
-    const size_t pitch  = width + n->kw - 1, plane = pitch * (height + n->kh - 1);
-    const size_t area   = (size_t)width * height;
-    int          band   = BAND_FLOATS / ((size_t)k * width);
-    float *in, *out, *col;
-    double start;
+    const int    groups = n->op == FSR_OP_DEPTHWISE ? planes : 1, m = n->channels / groups;
+    const int    k = planes / groups * n->kw * n->kh;
+    const size_t at = (size_t)y * width, len = (size_t)rows * width;
 
-    band = band < 1 ? 1 : band > height ? height : band;
-    in   = calloc(planes * plane, sizeof(*in));
-    out  = calloc(n->channels * area, sizeof(*out));
-    col  = malloc((size_t)k * band * width * sizeof(*col));
+    for (int g = 0; g < groups; g++) {
+        unfold(n, in + g * (planes / groups) * plane, planes / groups, pitch, plane, width, y, rows, col);
+        for (int o = g * m; o < (g + 1) * m; o++)
+            for (size_t i = 0; i < len; i++)
+                out[o * area + at + i] = n->bias[o];
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, len, k, 1,
+                    n->weights + (size_t)g * m * k, k, col, len, 1, out + g * m * area + at, area);
+    }
+    for (int o = 0; n->relu && o < n->channels; o++)
+        for (size_t i = 0; i < len; i++)
+            out[o * area + at + i] = out[o * area + at + i] < 0 ? 0 : out[o * area + at + i];
+}
+
+static int conv_pass(const FsrPlan *p, int i, int threads, double *seconds)
+{
+    const FsrNode *n = &p->net->nodes[i];
+    const int planes = p->net->nodes[n->in[0]].channels, k = planes * n->kw * n->kh;
+    size_t    pitch, plane, area;
+    int       width, height, band;
+    float    *in, *out, *col;
+    double    start;
+
+    fsr_plan_size(p, i, &width, &height);
+    pitch = (width - 1) * n->sx + n->kw;
+    plane = pitch * ((height - 1) * n->sy + n->kh);
+    area  = (size_t)width * height;
+    band  = BAND_FLOATS / ((size_t)k * width);
+    band  = band < 1 ? 1 : band > height ? height : band;
+    in    = calloc(planes * plane, sizeof(*in));
+    out   = calloc(n->channels * area, sizeof(*out));
+    col   = malloc((size_t)k * band * width * sizeof(*col));
     if (in && out && col) {
         memset(in, 0x3c, planes * plane * sizeof(*in));
         start = fsr_bench_now(threads > 1);
-        for (int y = 0; y < height; y += band) {
-            const int    rows = y + band > height ? height - y : band;
-            const size_t at   = (size_t)y * width, len = (size_t)rows * width;
-
-            unfold(n, in, planes, pitch, plane, width, y, rows, col);
-            for (int o = 0; o < n->channels; o++)
-                for (size_t i = 0; i < len; i++)
-                    out[o * area + at + i] = n->bias[o];
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n->channels, len, k, 1,
-                        n->weights, k, col, len, 1, out + at, area);
-            for (int o = 0; n->relu && o < n->channels; o++)
-                for (size_t i = 0; i < len; i++)
-                    out[o * area + at + i] = out[o * area + at + i] < 0 ? 0 : out[o * area + at + i];
-        }
+        for (int y = 0; y < height; y += band)
+            conv_band(n, planes, in, pitch, plane, width, area, y, y + band > height ? height - y : band,
+                      col, out);
         *seconds += fsr_bench_now(threads > 1) - start;
     }
     free(in);
@@ -195,17 +214,15 @@ static int conv_pass(const FsrNet *net, const FsrNode *n, int width, int height,
     return in && out && col ? 0 : -ENOMEM;
 }
 
-double fsr_bench_im2col(const FsrNet *net, int width, int height, int threads)
+double fsr_bench_im2col(const FsrPlan *p, int threads)
 {
     double seconds = 0;
 
     openblas_set_num_threads(threads);          /* this process is ours */
-    for (int i = 0; i < net->nb_nodes; i++) {
-        const FsrNode *n = &net->nodes[i];
+    for (int i = 0; i < p->net->nb_nodes; i++) {
+        const FsrOp op = p->net->nodes[i].op;
         int ret;
-        if (n->op == FSR_OP_CONV &&
-            (ret = conv_pass(net, n, width * n->scale, height * n->scale, threads,
-                             &seconds)) < 0)
+        if ((op == FSR_OP_CONV || op == FSR_OP_DEPTHWISE) && (ret = conv_pass(p, i, threads, &seconds)) < 0)
             return ret;
     }
     return seconds;

@@ -89,16 +89,16 @@ static int merge(const FsrNet *net, FsrNode *made, const FsrNode *n)
 {
     const int conv = made->op == FSR_OP_CONV || made->op == FSR_OP_DEPTHWISE;
 
-    if (made->relu)
-        return 0;
-    if (n->op == FSR_OP_RELU && (conv || made->op == FSR_OP_ADD)) {
-        made->relu = 1;
-        return 1;
-    }
-    if (n->op == FSR_OP_MAP && n->map == FSR_MAP_CLIP && conv && net->whole &&
-        n->weights[0] == 0 && n->bias[0] > 0) {
+    if (n->op == FSR_OP_MAP && n->map == FSR_MAP_CLIP && conv && net->whole && !(made->top > 0) &&
+        n->weights[0] <= 0 && (made->relu || n->weights[0] == 0) && n->bias[0] > 0) {
         made->relu = 1;
         made->top  = n->bias[0];
+        return 1;
+    }
+    if (made->relu)
+        return n->op == FSR_OP_RELU;
+    if (n->op == FSR_OP_RELU && (conv || made->op == FSR_OP_ADD)) {
+        made->relu = 1;
         return 1;
     }
     if (n->op == FSR_OP_MAP && n->map == FSR_MAP_AFFINE && conv) {
@@ -108,10 +108,54 @@ static int merge(const FsrNet *net, FsrNode *made, const FsrNode *n)
     return 0;
 }
 
+/* What makes each sample from the one under it. */
+static int by_sample(const FsrNode *n)
+{
+    return n->op == FSR_OP_RELU || n->op == FSR_OP_MAP ||
+           (n->op == FSR_OP_CONV && n->kw == 1 && n->kh == 1 && n->sx == 1 && n->sy == 1 &&
+            !n->pad_left && !n->pad_top && !n->pad_right && !n->pad_bottom);
+}
+
+/* Repeating samples is best done last, and in one go with the sum that follows. */
+static void delay_repeats(FsrNet *net)
+{
+    int uses[FSR_NN_MAX_NODES];
+
+    count_uses(net, uses);
+    for (int i = 1; i < net->nb_nodes; i++) {
+        FsrNode *n = &net->nodes[i];
+
+        for (int j = 0; j < n->nb_in; j++) {
+            FsrNode *r = &net->nodes[n->in[j]], moved;
+
+            if (r->op != FSR_OP_RESIZE || r->resize.mode != FSR_NEAREST || r->nb_in != 1 ||
+                uses[n->in[j]] != 1)
+                continue;
+            if (by_sample(n) && r->resize.fx >= 1 && r->resize.fy >= 1) {
+                moved          = *r;
+                moved.channels = n->channels;
+                moved.in[0]    = n->in[0];
+                n->in[0]       = r->in[0];
+                *r = *n;
+                *n = moved;
+            } else if (n->op == FSR_OP_ADD && n->channels == r->channels &&
+                       net->nodes[n->in[!j]].channels == n->channels) {
+                n->op     = FSR_OP_RESIZE;
+                n->resize = r->resize;
+                n->in[1]  = n->in[!j];
+                n->in[0]  = r->in[0];
+            }
+            break;
+        }
+    }
+}
+
 void fsr_graph_simplify(FsrNet *net)
 {
     int uses[FSR_NN_MAX_NODES], map[FSR_NN_MAX_NODES], kept = 0;
 
+    if (net->whole)
+        delay_repeats(net);
     count_uses(net, uses);
     for (int i = 0; i < net->nb_nodes; i++) {
         FsrNode *n = &net->nodes[i];

@@ -37,7 +37,7 @@ typedef enum FsrOp {
     FSR_OP_SHUFFLE,     /* DepthToSpace */
     FSR_OP_CONCAT,      /* along planes */
     FSR_OP_DEPTHWISE,   /* convolution of each plane by itself */
-    FSR_OP_RESIZE,      /* FsrResize */
+    FSR_OP_RESIZE,      /* FsrResize; a second value, where there is one, is added to the result */
 } FsrOp;
 
 /* a, b: weights and bias of the sample's plane; A, B: those of plane 0. */
@@ -121,7 +121,8 @@ int fsr_graph_margins(const FsrNet *net, FsrMargin *margins);
 
 /* Drops nodes that do not reach the output, and merges each Relu into the convolution or
  * sum and each affine map (batch normalization) into the convolution that makes its input,
- * where nobody else reads that. */
+ * where nobody else reads that. Of whole networks also each Clip from 0 on, and repeating
+ * samples (Resize) waits for operators that work on each sample by itself. */
 void fsr_graph_simplify(FsrNet *net);
 
 /* Fills net->info. Error as fsr_graph_margins, or -ENOMEM. */

@@ -106,6 +106,21 @@ void fsr_ops_map(const FsrNode *n, float *dst, const float *src, int stride, int
     }
 }
 
+void fsr_ops_interleave(float *dst, const float *src, int planes, int stride, int width)
+{
+    if (planes == 3 && stride == 3) {
+        for (int x = 0; x < width; x++) {
+            dst[3 * x]     = src[x];
+            dst[3 * x + 1] = src[width + x];
+            dst[3 * x + 2] = src[2 * width + x];
+        }
+        return;
+    }
+    for (int x = 0; x < width; x++, dst += stride)
+        for (int c = 0; c < planes; c++)
+            dst[c] = src[(size_t)c * width + x];
+}
+
 void fsr_ops_limit(float *v, size_t n, float top)
 {
     for (size_t k = 0; k < n; k++)

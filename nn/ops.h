@@ -18,6 +18,9 @@ void fsr_ops_arithmetic(FsrOp op, int relu, float *dst, int dst_bf16, int dst_st
 /* n: a map or a Relu, float to float. */
 void fsr_ops_map(const FsrNode *n, float *dst, const float *src, int stride, int width);
 
+/* width samples of planes that lie one behind the other, side by side. */
+void fsr_ops_interleave(float *dst, const float *src, int planes, int stride, int width);
+
 /* Nothing above top. */
 void fsr_ops_limit(float *v, size_t n, float top);
 

@@ -319,6 +319,21 @@ void fsr_nn_plan_free(FsrPlan **plan)
     free(p);
 }
 
+void fsr_plan_size(const FsrPlan *p, int i, int *w, int *h)
+{
+    *w = p->whole ? p->whole->nodes[i].w : p->width * p->net->nodes[i].scale;
+    *h = p->whole ? p->whole->nodes[i].h : p->height * p->net->nodes[i].scale;
+}
+
+const char *fsr_plan_kernel(const FsrPlan *p, int i)
+{
+    if (p->whole && p->whole->nodes[i].dw_kernel)
+        return p->whole->nodes[i].dw_kernel->name;
+    if (p->whole)
+        return p->whole->nodes[i].kernel ? p->whole->nodes[i].kernel->name : "";
+    return p->nodes[i].kernel ? p->nodes[i].kernel->name : "";
+}
+
 size_t fsr_nn_plan_bytes(const FsrPlan *plan)
 {
     return plan->bytes;

@@ -56,6 +56,10 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
                      FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
                      char *err, size_t err_size);
 
+/* Size of the planes of node i's value, and the name of its kernel ("" where it has none). */
+void        fsr_plan_size(const FsrPlan *p, int i, int *w, int *h);
+const char *fsr_plan_kernel(const FsrPlan *p, int i);
+
 /* A plan with its arguments checked and nothing planned. */
 int fsr_plan_new(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                  char *err, size_t err_size);

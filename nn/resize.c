@@ -87,23 +87,34 @@ int fsr_resize_taps(FsrTaps *t, const FsrResize *r, int size, int result, float 
     return 0;
 }
 
-static void copy_sample(float *restrict dst, const float *restrict src, int stride)
+static void copy_sample(float *restrict dst, const float *restrict src, const float *restrict add,
+                        int stride)
 {
-    for (int c = 0; c < stride; c++)
-        dst[c] = src[c];
+    if (add)
+        for (int c = 0; c < stride; c++)
+            dst[c] = src[c] + add[c];
+    else
+        for (int c = 0; c < stride; c++)
+            dst[c] = src[c];
 }
 
-void fsr_resize_row(const FsrTaps *t, float *dst, const float *src, int width, int stride)
+void fsr_resize_row(const FsrTaps *t, float *dst, const float *src, const float *add, int width,
+                    int stride)
 {
-    for (int x = 0; x < width; x++, dst += stride) {
+    if (t->nb == 1 && stride == 1 && !add) {
+        for (int x = 0; x < width; x++)
+            dst[x] = src[t->taps[x].at[0]];
+        return;
+    }
+    for (int x = 0; x < width; x++, dst += stride, add += add ? stride : 0) {
         const FsrTap *tap = &t->taps[x];
 
         if (t->nb == 1) {
-            copy_sample(dst, src + (size_t)tap->at[0] * stride, stride);
+            copy_sample(dst, src + (size_t)tap->at[0] * stride, add, stride);
             continue;
         }
         for (int c = 0; c < stride; c++) {
-            float sum = 0;
+            float sum = add ? add[c] : 0;
             for (int k = 0; k < t->nb; k++)
                 sum += src[(size_t)tap->at[k] * stride + c] * tap->weight[k];
             dst[c] = sum;

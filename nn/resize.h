@@ -24,8 +24,10 @@ int fsr_resize_size(int size, float scale, int to);
  * (0: result / size). Ordered: at[0] and at[nb - 1] never fall as x grows. -ENOMEM. */
 int fsr_resize_taps(FsrTaps *t, const FsrResize *r, int size, int result, float scale);
 
-/* dst: result samples; src: one row, stride words between samples of both. */
-void fsr_resize_row(const FsrTaps *t, float *dst, const float *src, int width, int stride);
+/* dst: result samples; src: one row, stride words between samples of both. add: a row that
+ * is added to the result, or NULL. */
+void fsr_resize_row(const FsrTaps *t, float *dst, const float *src, const float *add, int width,
+                    int stride);
 
 /* dst: sum of nb rows of len words with their weights. */
 void fsr_resize_blend(float *dst, const float *const *rows, const float *weights, int nb,

@@ -8,12 +8,13 @@
 
 enum {
     BAND_SAMPLES = 256,     /* of a band: amortizes reading a layer's weights */
+    MIN_EDGES_W  = 24,      /* samples of a row from which on its ends are worth work of their own */
 };
 
 typedef struct Planner {
     FsrPlan *p;
     FsrIsa   isa;
-    size_t   window, scratch;   /* words that the largest node needs */
+    size_t   window, scratch, zeros;    /* words that the largest node needs */
     char    *err;
     size_t   err_size;
 } Planner;
@@ -41,20 +42,27 @@ static int window_size(const FsrNode *n, int size, int k, int stride, int before
     return size + before + after < k ? -1 : (size + before + after - k) / stride + 1;
 }
 
+static int equal_size(const Planner *t, int i, int other)
+{
+    const FsrWholeNode *a = &t->p->whole->nodes[i], *b = &t->p->whole->nodes[other];
+
+    if (a->w == b->w && a->h == b->h)
+        return 0;
+    return FAIL(t, -EINVAL, "node '%s': its inputs are %dx%d and %dx%d for this picture size, must be "
+                "equal", t->p->net->nodes[i].name, a->w, a->h, b->w, b->h);
+}
+
 static int same_size(const Planner *t, int i)
 {
-    const FsrNode      *n  = &t->p->net->nodes[i];
-    FsrWholeNode       *wn = &t->p->whole->nodes[i];
+    const FsrNode *n  = &t->p->net->nodes[i];
+    FsrWholeNode  *wn = &t->p->whole->nodes[i];
+    int            ret = 0;
 
-    for (int j = 0; j < n->nb_in; j++) {
-        const FsrWholeNode *in = &t->p->whole->nodes[n->in[j]];
-        if (j && (in->w != wn->w || in->h != wn->h))
-            return FAIL(t, -EINVAL, "node '%s': its inputs are %dx%d and %dx%d for this picture "
-                        "size, must be equal", n->name, wn->w, wn->h, in->w, in->h);
-        wn->w = in->w;
-        wn->h = in->h;
-    }
-    return 0;
+    wn->w = t->p->whole->nodes[n->in[0]].w;
+    wn->h = t->p->whole->nodes[n->in[0]].h;
+    for (int j = 1; ret >= 0 && j < n->nb_in; j++)
+        ret = equal_size(t, i, n->in[j]);
+    return ret;
 }
 
 static int size_node(const Planner *t, int i)
@@ -81,6 +89,8 @@ static int size_node(const Planner *t, int i)
     case FSR_OP_RESIZE:
         wn->w = fsr_resize_size(in->w, n->resize.fx, n->resize.w);
         wn->h = fsr_resize_size(in->h, n->resize.fy, n->resize.h);
+        if (n->nb_in > 1)
+            ret = equal_size(t, i, n->in[1]);
         break;
     default:
         ret = same_size(t, i);
@@ -186,6 +196,9 @@ static int setup_node(Planner *t, int i)
     int ret = 0;
 
     switch (n->op) {
+    case FSR_OP_INPUT:
+        at_least(&t->scratch, (size_t)n->channels * wn->w);
+        break;
     case FSR_OP_CONV:
         ret = setup_conv(t, i);
         break;
@@ -200,6 +213,9 @@ static int setup_node(Planner *t, int i)
     default:
         break;
     }
+    wn->edges = wn->window_w && wn->w >= MIN_EDGES_W && in->w >= n->kw && (n->sx == 1 || wn->dw_kernel);
+    if (wn->edges)
+        at_least(&t->zeros, in->pitch);
     if (wn->window_w)
         at_least(&t->window, (size_t)wn->window_w * in->stride * ((wn->band - 1) * n->sy + n->kh));
     at_least(&t->scratch, wn->w);                   /* one plane for get or put */
@@ -214,7 +230,6 @@ FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r)
     const FsrWholeNode *wn = &p->whole->nodes[i];
     int a;
 
-    (void)j;
     switch (n->op) {
     case FSR_OP_CONV:
     case FSR_OP_DEPTHWISE:
@@ -223,6 +238,8 @@ FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r)
     case FSR_OP_SHUFFLE:
         return (FsrSpan){ r / n->block, r / n->block };
     case FSR_OP_RESIZE:
+        if (j == 1)
+            return (FsrSpan){ r, r };
         return (FsrSpan){ wn->ty.taps[r].at[0], wn->ty.taps[r].at[wn->ty.nb - 1] };
     default:
         return (FsrSpan){ r, r };
@@ -278,7 +295,7 @@ static int lay_out(Planner *t)
         wn->ring_rows = wn->ring_rows < wn->h ? wn->ring_rows : wn->h;
         at += (wn->ring_rows * wn->pitch + 31) / 16 * 16;
     }
-    if ((ret = alloc_floats(p, &w->memory, at + t->window + t->scratch + 32)) < 0)
+    if ((ret = alloc_floats(p, &w->memory, at + t->window + t->scratch + t->zeros + 64)) < 0)
         return ret;
     at = 0;
     for (int i = 0; i < p->net->nb_nodes; i++) {
@@ -287,6 +304,7 @@ static int lay_out(Planner *t)
     }
     w->window  = w->memory + at;
     w->scratch = w->window + (t->window + 15) / 16 * 16;
+    w->zeros   = w->scratch + (t->scratch + 15) / 16 * 16;
     return 0;
 }
 

@@ -23,6 +23,7 @@ typedef struct FsrWholeNode {
     /* convolutions */
     int     pad_left, pad_top;
     int     window_w;                   /* samples of a padded input row; 0: read it in place */
+    int     edges;                      /* in place but for samples whose window leaves the picture */
     FsrConvShape         shape;         /* sx samples of the input make one of the kernel's */
     const FsrConvKernel *kernel;
     FsrDwShape           dw;
@@ -38,6 +39,7 @@ struct FsrWhole {
     int          *made;                 /* rows of each value made so far */
     float        *window;               /* padded rows under a band of a convolution */
     float        *scratch;              /* of a kernel; a row of samples */
+    float        *zeros;                /* a row of an edges node's input outside of the picture */
 };
 
 /* What fsr_nn_plan_whole does, with a choice of instruction set. */

@@ -31,14 +31,11 @@ static void input_rows(Job *t, int i, int first, int last)
         t->io->get(t->io->opaque, 0, 0, first, wn->w, last - first + 1, row_of(t->p, i, first), wn->w);
         return;
     }
-    for (int r = first; r <= last; r++)
-        for (int c = 0; c < planes; c++) {
-            float *dst = row_of(t->p, i, r) + c, *row = t->p->whole->scratch;
-
-            t->io->get(t->io->opaque, c, 0, r, wn->w, 1, row, wn->w);
-            for (int x = 0; x < wn->w; x++)
-                dst[(size_t)x * wn->stride] = row[x];
-        }
+    for (int r = first; r <= last; r++) {
+        for (int c = 0; c < planes; c++)
+            t->io->get(t->io->opaque, c, 0, r, wn->w, 1, t->p->whole->scratch + (size_t)c * wn->w, wn->w);
+        fsr_ops_interleave(row_of(t->p, i, r), t->p->whole->scratch, planes, wn->stride, wn->w);
+    }
 }
 
 /* ---- convolutions ----------------------------------------------------------------- */
@@ -89,6 +86,48 @@ static void conv_points(const Job *t, int i, int first, int last)
     }
 }
 
+/* Samples x to x + n - 1 of a row, some of their window outside of the picture. */
+static void conv_edge(const Job *t, int i, const float *const *rows, float *dst, int x, int n)
+{
+    const FsrNode      *node = &t->p->net->nodes[i];
+    const FsrWholeNode *wn   = &t->p->whole->nodes[i], *in = &t->p->whole->nodes[node->in[0]];
+    const int    from  = x * node->sx - wn->pad_left, width = (n - 1) * node->sx + node->kw;
+    const int    left  = from < 0 ? -from : 0, have = min(in->w - from, width) - left;
+    const size_t pitch = (size_t)width * in->stride, sample = in->stride * sizeof(float);
+    const float *windows[FSR_NN_MAX_KERNEL];
+    float       *to = t->p->whole->window;
+
+    for (int k = 0; n > 0 && k < node->kh; k++, to += pitch) {
+        memset(to, 0, pitch * sizeof(*to));
+        memcpy(to + left * in->stride, rows[k] + (ptrdiff_t)(from + left) * in->stride, have * sample);
+        windows[k] = to;
+    }
+    if (n > 0)
+        conv_run(t, i, windows, dst + (size_t)x * wn->stride, n);
+}
+
+/* A row whose windows lie in the picture but for those at its ends. */
+static void conv_in_place(const Job *t, int i, int r)
+{
+    const FsrNode      *n  = &t->p->net->nodes[i];
+    const FsrWholeNode *wn = &t->p->whole->nodes[i], *in = &t->p->whole->nodes[n->in[0]];
+    const int top = fsr_whole_span(t->p, i, 0, r).first;
+    const int x0  = (wn->pad_left + n->sx - 1) / n->sx;
+    const int x1  = min((in->w + wn->pad_left - n->kw) / n->sx + 1, wn->w);
+    const float *rows[FSR_NN_MAX_KERNEL], *inner[FSR_NN_MAX_KERNEL];
+    float *dst = row_of(t->p, i, r);
+
+    for (int k = 0; k < n->kh; k++) {
+        const int y = top + k;
+
+        rows[k]  = y < 0 || y >= in->h ? t->p->whole->zeros : row_of(t->p, n->in[0], y);
+        inner[k] = rows[k] + (size_t)(x0 * n->sx - wn->pad_left) * in->stride;
+    }
+    conv_run(t, i, inner, dst + (size_t)x0 * wn->stride, x1 - x0);
+    conv_edge(t, i, rows, dst, 0, x0);
+    conv_edge(t, i, rows, dst, x1, wn->w - x1);
+}
+
 static void conv_rows(Job *t, int i, int first, int last)
 {
     const FsrNode      *n  = &t->p->net->nodes[i];
@@ -102,6 +141,10 @@ static void conv_rows(Job *t, int i, int first, int last)
         conv_points(t, i, first, last);
         return;
     }
+    for (int r = first; wn->edges && r <= last; r++)
+        conv_in_place(t, i, r);
+    if (wn->edges)
+        return;
     if (wn->window_w)
         fill_window(t, i, a, fsr_whole_span(t->p, i, 0, last).last);
     for (int r = first; r <= last; r++) {
@@ -172,7 +215,9 @@ static void resize_row(const Job *t, int i, int r)
         fsr_resize_blend(t->p->whole->scratch, rows, v->weight, wn->ty.nb, in->pitch);
         src = t->p->whole->scratch;
     }
-    fsr_resize_row(&wn->tx, row_of(t->p, i, r), src, wn->w, wn->stride);
+    fsr_resize_row(&wn->tx, row_of(t->p, i, r), src,
+                   t->p->net->nodes[i].nb_in > 1 ? row_of(t->p, t->p->net->nodes[i].in[1], r) : NULL,
+                   wn->w, wn->stride);
 }
 
 static void other_row(const Job *t, int i, int r)
