@@ -83,7 +83,8 @@ static const enum AVPixelFormat pix_fmts[] = {
 static void list_models(AVFilterContext *ctx)
 {
     for (const FsrModelEntry *m = fsr_models; m->name; m++)
-        av_log(ctx, AV_LOG_INFO, "%-16s scale %d  %s\n", m->name, m->scale, m->description);
+        if (m->scale)
+            av_log(ctx, AV_LOG_INFO, "%-16s scale %d  %s\n", m->name, m->scale, m->description);
     av_log(ctx, AV_LOG_INFO, "%-16s any scale  no network: cubic upscaling only\n", "none");
 }
 

@@ -1,11 +1,14 @@
 #!/bin/sh
 # Writes the C source of fsr_models[] (models.h) for a models.list to standard output.
-# Needs sh, od and awk only: make embed.sh's result part of every build.
-#     embed.sh models/models.list > models_data.c
-# Lines of the list: name file scale description...; files lie beside the list; # starts a comment.
+# Needs sh and awk only: make embed.sh's result part of every build. The assembler takes the files in, from the directory
+# in which the compiler runs: numbers as text would be four times as long and take gcc a gigabyte.
+#     embed.sh models/models.list [KIND] > models_data.c
+# Lines of the list: name file kind description...; files lie beside the list; # starts a comment. Kind: 2, 3 or 4, the
+# scale of a super-resolution network, or depth. Lines of the KIND that is named are left out.
 set -eu
 
 list=$1
+without=${2-}
 dir=$(dirname "$list")
 
 fail() {
@@ -21,20 +24,23 @@ echo '#include "models/models.h"'
 n=0
 table=
 names=' '
-while read -r name file scale text; do
-    [ -n "$name" ] || continue
+while read -r name file kind text; do
+    [ -n "$name" ] && [ "$kind" != "$without" ] || continue
     case $name in *[!a-z0-9.-]*) fail "name '$name': only a-z 0-9 . - are allowed";; esac
     case $names in *" $name "*) fail "name '$name' is listed twice";; esac
-    case $scale in 2|3|4) ;; *) fail "$name: scale must be 2, 3 or 4, not '$scale'";; esac
-    case $text in *[\"\\]*) fail "$name: no quotes or backslashes in the description";; esac
+    case $kind in 2|3|4) scale=$kind;; depth) scale=0;; *) fail "$name: kind must be 2, 3, 4 or depth, not '$kind'";; esac
+    case $text$dir/$file in *[\"\\]*) fail "$name: no quotes or backslashes in description or file name";; esac
     [ -s "$dir/$file" ] || fail "$name: file '$dir/$file' is missing or empty"
     names="$names$name "
-    echo
-    echo "static const unsigned char model_$n[] = {"
-    od -An -v -tu1 "$dir/$file" | awk '{ $1 = $1; gsub(/ /, ","); print $0 "," }'
-    echo '};'
+    size=$(wc -c <"$dir/$file")
+    cat <<EOF_ASM
+
+__asm__(".pushsection .rodata\\n.balign 64\\n.globl fsr_model_$n\\n.hidden fsr_model_$n\\n"
+        "fsr_model_$n: .incbin \\"$dir/$file\\"\\n.popsection");
+EOF_ASM
+    echo "extern const unsigned char fsr_model_$n[];"
     table="$table
-    { \"$name\", \"$text\", model_$n, sizeof(model_$n), $scale },"
+    { \"$name\", \"$text\", fsr_model_$n, $((size)), $scale },"
     n=$((n + 1))
 done <<EOF
 $entries

@@ -5,7 +5,7 @@ MODEL_FILES := $(addprefix models/,$(shell awk '/^[a-z]/ { print $$2 }' models/m
 
 build/gen/models_data.c: models/embed.sh models/models.list $(MODEL_FILES)
 	@mkdir -p $(@D)
-	sh models/embed.sh models/models.list > $@.part
+	sh models/embed.sh models/models.list $(if $(filter no,$(DEPTH_WEIGHTS)),depth) > $@.part
 	@mv $@.part $@
 
-build/gen/models_data.c: models/models.h
+build/gen/models_data.c: models/models.h build/config.mk
