@@ -8,7 +8,7 @@
 
 #include "codec_hooks/import_avmv.h"
 
-#define MAX_BLOCK_CELLS 16
+#define MACROBLOCK 4            /* cells */
 
 typedef struct Cell {
     int16_t mv[2][2];                   /* past, future; quarter samples */
@@ -77,9 +77,9 @@ static int add_block(FsrRecord *r, Cell *cells, int cw, int ch, int x, int y, co
 
     if (!b)
         return 0;
-    while (w < MAX_BLOCK_CELLS && x + w < cw && row_equals(at + w, &like, 1))
+    while ((x + w) % MACROBLOCK && x + w < cw && row_equals(at + w, &like, 1))
         w++;
-    while (h < MAX_BLOCK_CELLS && y + h < ch && row_equals(at + (size_t)h * cw, &like, w))
+    while ((y + h) % MACROBLOCK && y + h < ch && row_equals(at + (size_t)h * cw, &like, w))
         h++;
     for (int i = 0; i < h; i++)
         memset(at + (size_t)i * cw, 0, w * sizeof(*at));
@@ -97,7 +97,17 @@ static int add_block(FsrRecord *r, Cell *cells, int cw, int ch, int x, int y, co
     return 1;
 }
 
-int fsr_import_vectors(FsrRecord *r, const FsrVector *v, size_t n)
+/* Pictures that later ones may come from, this one included. */
+static void add_held(const FsrImport *s, FsrRecord *r)
+{
+    for (uint32_t i = 0; i < FSR_IMPORT_LATEST && i < s->number; i++)
+        fsr_record_add_held(r, s->number - i);
+    for (int i = 0; i < FSR_IMPORT_ANCHORS; i++)
+        if (s->anchor[i] && s->number - s->anchor[i] >= FSR_IMPORT_LATEST)
+            fsr_record_add_held(r, s->anchor[i]);
+}
+
+int fsr_import_vectors(FsrImport *s, FsrRecord *r, const FsrVector *v, size_t n, int two_way)
 {
     const int cw = fsr_cells(r->coded_w), ch = fsr_cells(r->coded_h);
     Cell *cells = calloc((size_t)cw * ch, sizeof(*cells));
@@ -105,12 +115,21 @@ int fsr_import_vectors(FsrRecord *r, const FsrVector *v, size_t n)
 
     if (!cells)
         return -ENOMEM;
+    r->number = ++s->number;
+    r->poc    = s->number;
+    r->flags  = FSR_PIC_REFERENCE | (s->number == 1 ? FSR_PIC_FIRST : 0);
     for (size_t i = 0; i < n; i++)
-        paint(cells, cw, ch, &v[i]);
+        if (v[i].source < 0 || two_way)
+            paint(cells, cw, ch, &v[i]);
     for (size_t i = 0; i < (size_t)cw * ch; i++)
         for (int l = 0; l < 2; l++)
             if (cells[i].used[l] && refs[l] == FSR_NO_REF)
                 refs[l] = fsr_record_add_ref(r, &(FsrRef) { .poc = r->poc + (l ? 1 : -1), .flags = FSR_REF_DIRECTION });
+    if (refs[1] == FSR_NO_REF) {
+        memmove(s->anchor + 1, s->anchor, sizeof(s->anchor) - sizeof(s->anchor[0]));
+        s->anchor[0] = s->number;
+    }
+    add_held(s, r);
     for (int y = 0; y < ch; y++)
         for (int x = 0; x < cw; x++)
             if (is_used(&cells[(size_t)y * cw + x]) && !add_block(r, cells, cw, ch, x, y, refs))

@@ -24,15 +24,27 @@ typedef struct FsrVector {
     uint16_t motion_scale;
 } FsrVector;
 
+/* How many pictures later ones may come from: the latest that are no B pictures, and the latest of all. */
+enum { FSR_IMPORT_ANCHORS = 3, FSR_IMPORT_LATEST = 2 };
+
+/* What is kept from picture to picture; start from { 0 }. */
+typedef struct FsrImport {
+    uint32_t number;                    /* of the latest picture; they count in display order */
+    uint32_t anchor[FSR_IMPORT_ANCHORS];/* the latest pictures without motion from the future, newest first, 0: none */
+} FsrImport;
+
 /*
- * Fill an open record (fsr_record_open() with a smallest coding block of 4) from n vectors.
- * The caller has set number, poc and the other header fields; type and state are set here.
+ * Complete an open record (fsr_record_open() with a smallest coding block of 4) for the next picture
+ * in display order from n vectors. The caller has set bit depth and the like; number, poc,
+ * flags, type, held pictures and state are set here. Vectors from the future count where
+ * two_way is set (a B picture); otherwise they are left out, so that nobody waits for it.
  * References are FSR_REF_DIRECTION: the past stands in the table with a picture order count
  * before the record's own, the future with one behind it. Where two vectors of the same
  * direction meet, the first counts. Cells without a vector, and those whose vector is out of
- * range or outside the picture, are unknown; all blocks count as having a residual.
+ * range or outside the picture, are unknown; all blocks count as having a residual, and none
+ * crosses a macroblock (16x16), because neighbours may come from different pictures.
  * 0, or -ENOMEM. Any thread, one at a time on a record.
  */
-int fsr_import_vectors(FsrRecord *r, const FsrVector *v, size_t n);
+int fsr_import_vectors(FsrImport *s, FsrRecord *r, const FsrVector *v, size_t n, int two_way);
 
 #endif /* FASTSR_IMPORT_AVMV_H */

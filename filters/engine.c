@@ -193,6 +193,8 @@ static int is_ready(const FsrEngine *e, const FsrNode *n)
 {
     if (!n->has_motion)
         return 1;
+    if (fsr_direction_waits(e, n))
+        return 0;
     for (int i = 0; i < n->motion.hdr.nb_refs; i++) {
         const FsrRef  *r = &n->motion.refs[i];
         const FsrNode *ref;
@@ -234,6 +236,7 @@ static int process(FsrEngine *e, FsrNode *n)
 
     if (n->has_motion) {
         resolve(e, n);
+        fsr_direction_resolve(e, n);
         ret = fsr_motion_analyse(e, n);
         if (ret < 0)
             return ret;
@@ -390,6 +393,7 @@ static int take_record(FsrEngine *e, FsrNode *n, const FsrPicture *pic)
     n->stats.number     = n->motion.hdr.number;
     n->stats.type       = n->motion.hdr.type;
     n->has_motion       = 1;
+    n->two_way          = fsr_direction_is_two_way(&n->motion);
     if (is_repeated(e, n)) {
         ret = make_duplicate(n);
         if (ret < 0)

@@ -15,6 +15,8 @@
 #endif
 #include "video.h"
 
+#include "fastsr/record.h"      /* FSR_SIDE_DATA_TYPE; libavutil knows its name through an edit from 7.1 on */
+
 /* From libavfilter 11 (FFmpeg 8) the public part of a filter is a member of its own. */
 #if LIBAVFILTER_VERSION_MAJOR >= 11
 #define FSR_FILTER  const FFFilter
@@ -23,9 +25,6 @@
 #define FSR_FILTER  const AVFilter
 #define FSR_PUB(f)  .f
 #endif
-
-/* The motion record's kind of side data; libavutil knows its name through an edit from 7.1 on. */
-#define FSR_SIDE_DATA_TYPE ((enum AVFrameSideDataType)200)
 
 /* Side data that speaks of samples of the picture before it was enlarged. */
 static inline void fsr_strip_size_dependent(AVFrame *f)

@@ -22,6 +22,7 @@ typedef struct FsrNode {
 
     FsrMotion  motion;
     int        has_motion;
+    int        two_way;         /* its motion names no picture, and some of it is from the future */
     int        duplicate;       /* shows the same decoded picture as an earlier node */
     uint32_t   number;          /* 0: nothing can refer to this picture */
     int        epoch;           /* numbers are unique inside an epoch (one decoder) */
@@ -124,6 +125,15 @@ int  fsr_motion_index(FsrNode *n);
 int  fsr_motion_stripes(const FsrNode *n);
 /* Fill e->cells.error and e->pred for the node, and n->stats (intra, skip, mismatch). */
 int  fsr_motion_analyse(struct FsrEngine *e, FsrNode *n);
+
+/* direction.c: motion that says only that it is from the past or from the future (FSR_REF_DIRECTION). */
+
+int  fsr_direction_is_two_way(const FsrMotion *m);
+/* Must the node wait for a picture that it may have come from? */
+int  fsr_direction_waits(const struct FsrEngine *e, const FsrNode *n);
+/* Find out which picture each block comes from: n->motion then has ordinary references and n->ref is set.
+ * Blocks that fit none, or have no vector, become intra. Nothing for other motion. */
+void fsr_direction_resolve(struct FsrEngine *e, FsrNode *n);
 
 /* The part of a block that is shown, in shown luma samples; 0 if there is none. */
 typedef struct FsrRect { int x, y, w, h; } FsrRect;

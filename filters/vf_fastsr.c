@@ -23,6 +23,7 @@
 #include "libavutil/opt.h"
 #include "libavutil/pixdesc.h"
 #include "ff_compat.h"
+#include "ff_motion.h"
 
 #include "fastsr/engine.h"
 #include "models/models.h"
@@ -40,6 +41,7 @@ typedef struct FastSRContext {
 
     FsrNet    *net;
     FsrEngine *engine;
+    FsrFrameMotion motion;
     FILE      *stats_file;
     char      *stats_part;      /* written under this name, renamed when complete */
     int        failed;          /* an error ended the work */
@@ -282,7 +284,6 @@ static int push(AVFilterContext *ctx, AVFrame *in)
 {
     FastSRContext *s = ctx->priv;
     AVFilterLink  *inlink = ctx->inputs[0];
-    AVFrameSideData *sd = av_frame_get_side_data(in, FSR_SIDE_DATA_TYPE);
     FsrPicture pic = { .opaque = in };
     int ret;
 
@@ -292,15 +293,12 @@ static int push(AVFilterContext *ctx, AVFrame *in)
         av_frame_free(&in);
         return AVERROR(EINVAL);
     }
-    if (!s->engine && (ret = create_engine(ctx, in)) < 0) {
+    if ((!s->engine && (ret = create_engine(ctx, in)) < 0) ||
+        (ret = fsr_frame_motion(&s->motion, in, &pic.record, &pic.record_size)) < 0) {
         av_frame_free(&in);
         return ret;
     }
     get_planes(&pic.planes, in);
-    if (sd) {
-        pic.record      = sd->data;
-        pic.record_size = sd->size;
-    }
     return fsr_engine_push(s->engine, &pic);
 }
 
@@ -322,8 +320,9 @@ static int send(AVFilterContext *ctx, FsrResult *r)
 
     if (!r->stats.has_record && !s->told_no_record) {
         s->told_no_record = 1;
-        av_log(ctx, AV_LOG_WARNING, "No motion record with the picture (another codec than HEVC, hardware decoding, or a filter "
-               "in between): the network runs on every such frame, which is slower\n");
+        av_log(ctx, AV_LOG_WARNING, "No motion with the picture (another codec than HEVC, hardware decoding, or a filter in between): "
+               "the network runs on every such frame, which is slower. H.264, MPEG-2 and MPEG-4 have it with -flags2 +export_mvs "
+               "before -i, any video with the filter mestimate before this one\n");
     }
     if (s->stats_file)
         write_stats(s, f, &r->stats);
@@ -416,6 +415,7 @@ static av_cold void uninit(AVFilterContext *ctx)
     }
     fsr_engine_free(&s->engine);
     fsr_nn_free(&s->net);
+    fsr_frame_motion_free(&s->motion);
     finish_stats(ctx);
     av_freep(&s->stats_part);
 }

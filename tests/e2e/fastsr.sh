@@ -128,7 +128,7 @@ is "conformance window: most is carried" "$(awk -F, 'NR > 1 && !$3 { t += $7; n+
 # Without motion vectors ---------------------------------------------------------
 $FFMPEG -v error -i "$CLIP" -frames:v 10 -c:v libx264 -x264-params log-level=none "$TMP/h264.mkv" 2>"$TMP/stderr"
 $FFMPEG -v warning -i "$TMP/h264.mkv" -vf fastsr=stats="$TMP/n.csv" -f null - 2>"$TMP/stderr"
-is "H.264: said once" "$(grep -c 'No motion record' "$TMP/stderr")" 1
+is "H.264: said once" "$(grep -c 'No motion with' "$TMP/stderr")" 1
 is "H.264: network on every frame" "$(awk -F, 'NR > 1 && !$3 { bad++ } END { print (NR > 10), bad + 0 }' "$TMP/n.csv")" "1 0"
 $FFMPEG -v warning -i "$CLIP" -frames:v 10 -vf scale=240:136,fastsr=stats="$TMP/n.csv" -f null - 2>"$TMP/stderr"
 is "scaled before: network on every frame" "$(awk -F, 'NR > 1 && !$3 { bad++ } END { print (NR > 10), bad + 0 }' "$TMP/n.csv")" "1 0"

@@ -18,14 +18,13 @@ typedef struct Result {
 
 static void import(Result *res, const FsrVector *v, size_t n)
 {
+    FsrImport s = { .number = 9 };
     const size_t capacity = fsr_record_capacity(W, H, 4);
     FsrRecord *r = fsr_record_open(malloc(capacity), capacity, W, H);
 
-    r->number = 5;
-    r->poc = 10;
     r->bit_depth = 8;
     memset(res, 0, sizeof(*res));
-    assert_int_equal(fsr_import_vectors(r, v, n), 0);
+    assert_int_equal(fsr_import_vectors(&s, r, v, n, 1), 0);
     assert_int_equal(fsr_motion_load(&res->m, r, r->size), 0);
     assert_int_equal(res->m.nb_bad, 0);
     fsr_motion_cells(&res->m, res->cells);
@@ -144,6 +143,42 @@ static void test_out_of_range(void **state)
     fsr_motion_free(&res.m);
 }
 
+/* Pictures count; those that later ones may come from are held; blocks end at macroblocks. */
+static void test_stream(void **state)
+{
+    const size_t capacity = fsr_record_capacity(W, H, 4);
+    /* I B B P B P: what is held after each */
+    const struct { int two_way; uint32_t held[6]; } v[] = {
+        { 0, { 1 } }, { 1, { 2, 1 } }, { 1, { 3, 2, 1 } }, { 0, { 4, 3, 1 } }, { 1, { 5, 4, 1 } }, { 0, { 6, 5, 4, 1 } },
+        { 0, { 7, 6, 4 } },
+    };
+    const FsrVector all[] = {
+        { .source = -1, .w = 64, .h = 48, .dst_x = 32, .dst_y = 24, .src_x = 33, .src_y = 24, .motion_x = 4, .motion_scale = 4 },
+        { .source = 1, .w = 64, .h = 48, .dst_x = 32, .dst_y = 24, .src_x = 31, .src_y = 24, .motion_x = -4, .motion_scale = 4 },
+    };
+    FsrImport s = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++) {
+        FsrRecord *r = fsr_record_open(malloc(capacity), capacity, W, H);
+        FsrMotion  m = { 0 };
+
+        r->bit_depth = 8;
+        assert_int_equal(fsr_import_vectors(&s, r, all, i ? 2 : 0, v[i].two_way), 0);
+        assert_int_equal(fsr_motion_load(&m, r, r->size), 0);
+        assert_int_equal(m.nb_bad, 0);
+        assert_int_equal(m.hdr.number, i + 1);
+        assert_int_equal(m.hdr.type, !i ? 'I' : v[i].two_way ? 'B' : 'P');
+        for (int k = 0; k < m.hdr.nb_held; k++)
+            assert_int_equal(m.held[k], v[i].held[k]);
+        assert_true(m.hdr.nb_held == 6 || !v[i].held[m.hdr.nb_held]);
+        for (uint32_t k = 0; i && k < m.hdr.nb_blocks; k++)
+            assert_true(m.blocks[k].x % 4 + m.blocks[k].w <= 4 && m.blocks[k].y % 4 + m.blocks[k].h <= 4);
+        fsr_motion_free(&m);
+        free(r);
+    }
+}
+
 static void test_random(void **state)
 {
     uint64_t x = 3;
@@ -178,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_without_motion),
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_out_of_range),
+        cmocka_unit_test(test_stream),
         cmocka_unit_test(test_random),
     };
 
