@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum { UNSEEN = -1, VISITING = -2, MAX_IDENTITIES = 16 };
+enum { TYPE_FLOAT = 1, TYPE_FLOAT16 = 10 };     /* onnx.proto, TensorProto.DataType */
 
 /* FNV-1a. Names are compared through it: a hostile file has thousands, each many kB long. */
 static uint32_t hash(const char *s)
@@ -83,7 +84,9 @@ const OnnxTensor *fsr_load_find_tensor(const Loader *l, const char *name)
             const OnnxAttr *a = fsr_load_find_attr(n, "value");
             return a ? a->t : NULL;
         }
-        if (strcmp(str(n->op_type), "Identity") || n->n_input != 1)
+        /* Cast: weights that are stored as 16-bit floats */
+        if ((strcmp(str(n->op_type), "Identity") &&
+             (strcmp(str(n->op_type), "Cast") || fsr_load_attr_int(n, "to", 0) != TYPE_FLOAT)) || n->n_input != 1)
             return NULL;
         name = str(n->input[0]);
     }
@@ -106,15 +109,17 @@ int fsr_load_tensor_count(const Loader *l, const OnnxTensor *t, int64_t *count)
 
 static int check_tensor(Loader *l, const OnnxTensor *t, int64_t count)
 {
-    int64_t have = t->has_raw_data ? (int64_t)(t->raw_data.len / 4) : (int64_t)t->n_float_data;
+    const int     half = t->data_type == TYPE_FLOAT16;
+    const size_t  bytes = half ? 2 : 4;
+    const int64_t have = t->has_raw_data ? (int64_t)(t->raw_data.len / bytes) : half ? 0 : (int64_t)t->n_float_data;
 
     if (t->n_external_data || t->data_location == 1)
         return FAIL(l, -ENOSYS, "tensor '%.80s': weights in a separate file are not supported; "
                     "save the model as one file", str(t->name));
-    if (t->data_type != 1)
-        return FAIL(l, -ENOSYS, "tensor '%.80s': element type %d is not supported, only float32",
+    if (t->data_type != TYPE_FLOAT && !half)
+        return FAIL(l, -ENOSYS, "tensor '%.80s': element type %d is not supported, only float32 and float16",
                     str(t->name), t->data_type);
-    if (have != count || (t->has_raw_data && t->raw_data.len % 4))
+    if (have != count || (t->has_raw_data && t->raw_data.len % bytes))
         return FAIL(l, -EINVAL, "tensor '%.80s': %lld values are there, its shape needs %lld "
                     "(truncated or damaged file)", str(t->name), (long long)have, (long long)count);
     if ((l->weights += count) > FSR_NN_MAX_WEIGHTS)
@@ -132,6 +137,16 @@ static float raw_float(const uint8_t *p)
     return f;
 }
 
+/* IEEE 754 binary16, the same */
+static float raw_half(const uint8_t *p)
+{
+    const unsigned u = p[0] | p[1] << 8, exponent = u >> 10 & 31, mantissa = u & 1023;
+    const float    v = exponent == 31 ? (mantissa ? NAN : INFINITY) :
+                       exponent ? ldexpf(mantissa | 1024, (int)exponent - 25) : ldexpf(mantissa, -24);
+
+    return u & 0x8000 ? -v : v;
+}
+
 int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, float **out)
 {
     int64_t count;
@@ -142,7 +157,8 @@ int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, float **out)
     if (!(*out = malloc(count ? count * sizeof(**out) : 1)))
         return FAIL(l, -ENOMEM, "out of memory");
     for (int64_t i = 0; i < count; i++) {
-        (*out)[i] = t->has_raw_data ? raw_float(t->raw_data.data + 4 * i) : t->float_data[i];
+        (*out)[i] = t->data_type == TYPE_FLOAT16 ? raw_half(t->raw_data.data + 2 * i) :
+                    t->has_raw_data ? raw_float(t->raw_data.data + 4 * i) : t->float_data[i];
         if (!isfinite((*out)[i]))
             return FAIL(l, -EINVAL, "tensor '%.80s': value %lld is not a finite number",
                         str(t->name), (long long)i);

@@ -43,7 +43,7 @@ typedef struct FsrNet FsrNet;
 typedef struct FsrPlan FsrPlan;
 
 /*
- * Read an ONNX model (float32) from memory or from a file.
+ * Read an ONNX model (float32; weights may be stored as float16, with a Cast) from memory or from a file.
  * err receives one line that names the node and the reason.
  * Errors: -EINVAL malformed, -ENOSYS operator or attribute not supported,
  * -E2BIG over the limits (64 MiB of model, 16 Mi weights), -ENOMEM, or what

@@ -106,6 +106,68 @@ static void accepts_constant_and_float_data(void **state)
     fsr_nn_free(&net);
 }
 
+static void one_get(void *opaque, int plane, int x, int y, int w, int h, float *dst, ptrdiff_t stride)
+{
+    (void)opaque, (void)plane, (void)x, (void)y;
+    for (int i = 0; i < w * h; i++)
+        dst[i / w * stride + i % w] = 1;
+}
+
+static void one_put(void *opaque, int plane, int x, int y, int w, int h, const float *src, ptrdiff_t stride)
+{
+    (void)x, (void)y, (void)w, (void)h, (void)stride;
+    ((float *)opaque)[plane] = src[0];
+}
+
+/* float16 tensor w behind a Cast to the given type */
+static Buf half_weights(const uint16_t *v, size_t bytes, int to)
+{
+    static const int64_t dims[4] = { 7, 1, 1, 1 };
+    Buf g = start(), t = { 0 }, n = { 0 };
+
+    for (int i = 0; i < 4; i++)
+        pb_int(&t, 1, dims[i]);
+    pb_int(&t, 2, 10);
+    pb_str(&t, 8, "half");
+    pb_bytes(&t, 9, v, bytes);
+    pb_sub(&g, 5, &t);
+    ox_begin(&n, "Cast", "cast", "half", "w");
+    ox_attr_int(&n, "to", to);
+    pb_sub(&g, 1, &n);
+    ox_conv(&g, "c", "x w", "y", 0, 0, 0, 0);
+    return g;
+}
+
+/* IEEE 754: 1, -2, largest, least normal, least subnormal, largest subnormal, 0.333251953125 */
+static void accepts_half_weights(void **state)
+{
+    const uint16_t v[7]    = { 0x3c00, 0xc000, 0x7bff, 0x0400, 0x0001, 0x03ff, 0x3555 };
+    const uint16_t inf[7]  = { 0x3c00, 0xfc00 };
+    const float    want[7] = { 1, -2, 65504, 0x1p-14f, 0x1p-24f, 1023 * 0x1p-24f, 0x1.554p-2f };
+    float    got[7] = { 0 };
+    Buf      g = half_weights(v, sizeof(v), 1);
+    FsrNet  *net = accept(&g);
+    FsrPlan *plan;
+    FsrNnIO  io = { .opaque = got, .get = one_get, .put = one_put };
+    char     err[200];
+
+    (void)state;
+    assert_int_equal(fsr_nn_plan(&plan, net, 1, 1, 1, err, sizeof(err)), 0);
+    for (int j = 0; j < fsr_nn_jobs(plan); j++)
+        fsr_nn_run(plan, &io, j, 0);
+    for (int i = 0; i < 7; i++)
+        assert_true(got[i] == want[i]);
+    fsr_nn_plan_free(&plan);
+    fsr_nn_free(&net);
+
+    g = half_weights(v, sizeof(v) - 2, 1);
+    refuse(&g, -EINVAL, "tensor 'half': 6 values are there, its shape needs 7");
+    g = half_weights(inf, sizeof(inf), 1);
+    refuse(&g, -EINVAL, "value 1 is not a finite number");
+    g = half_weights(v, sizeof(v), 11);
+    refuse(&g, -ENOSYS, "weights");
+}
+
 static void refuses_operators_and_attributes(void **state)
 {
     Buf g = one_conv(), n = { 0 };
@@ -256,12 +318,12 @@ static void refuses_external_and_other_types(void **state)
     g = start();
     for (int i = 0; i < 4; i++)
         pb_int(&t, 1, W3[i]);
-    pb_int(&t, 2, 10);                                   /* float16 */
+    pb_int(&t, 2, 16);                                   /* bfloat16 */
     pb_str(&t, 8, "w");
     pb_bytes(&t, 9, zeros, 18);
     pb_sub(&g, 5, &t);
     ox_conv(&g, "c", "x w", "y", 1, 1, 1, 1);
-    refuse(&g, -ENOSYS, "element type 10");
+    refuse(&g, -ENOSYS, "element type 16");
 
     g = start();
     ox_init(&g, "w", huge, 4, 1, zeros, 9);
@@ -346,6 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts),
         cmocka_unit_test(accepts_constant_and_float_data),
+        cmocka_unit_test(accepts_half_weights),
         cmocka_unit_test(refuses_operators_and_attributes),
         cmocka_unit_test(refuses_broken_graphs),
         cmocka_unit_test(refuses_broken_tensors),
