@@ -166,6 +166,8 @@ static Layer describe(const FsrNet *net, const FsrPlan *plan, int i)
     l.macs = fsr_node_macs(net, n) * area(plan, i);
     if (n->op == FSR_OP_CONV || n->op == FSR_OP_DEPTHWISE)
         l.weights = fsr_node_macs(net, n) + n->channels;
+    if (n->op == FSR_OP_GEMM)
+        l.weights = (n->kw + 1.0) * n->w;
     for (int j = 0; j < n->nb_in; j++)
         words += net->nodes[n->in[j]].channels * area(plan, n->in[j]);
     words      += l.weights * fsr_nn_jobs(plan);
@@ -178,10 +180,14 @@ static Layer describe(const FsrNet *net, const FsrPlan *plan, int i)
 static const char *op_name(FsrOp op)
 {
     static const char *const names[] = {
-        [FSR_OP_INPUT] = "input", [FSR_OP_CONV] = "conv", [FSR_OP_ADD] = "add",
-        [FSR_OP_SUB] = "sub", [FSR_OP_MUL] = "mul", [FSR_OP_RELU] = "relu", [FSR_OP_MAP] = "map",
-        [FSR_OP_SHUFFLE] = "shuffle", [FSR_OP_CONCAT] = "concat",
-        [FSR_OP_DEPTHWISE] = "depthwise", [FSR_OP_RESIZE] = "resize",
+        [FSR_OP_INPUT] = "input", [FSR_OP_CONST] = "const", [FSR_OP_CONV] = "conv",
+        [FSR_OP_DEPTHWISE] = "depthwise", [FSR_OP_GEMM] = "gemm", [FSR_OP_ADD] = "add",
+        [FSR_OP_SUB] = "sub", [FSR_OP_MUL] = "mul", [FSR_OP_PRELU] = "prelu", [FSR_OP_RELU] = "relu",
+        [FSR_OP_MAP] = "map", [FSR_OP_SHUFFLE] = "shuffle", [FSR_OP_UNSHUFFLE] = "unshuffle",
+        [FSR_OP_CONCAT] = "concat", [FSR_OP_RESIZE] = "resize", [FSR_OP_MAX_POOL] = "max pool",
+        [FSR_OP_AVERAGE_POOL] = "average pool", [FSR_OP_GLOBAL_POOL] = "global pool",
+        [FSR_OP_PAD] = "pad", [FSR_OP_SLICE] = "slice", [FSR_OP_TRANSPOSE] = "transpose",
+        [FSR_OP_RESHAPE] = "reshape",
     };
     return names[op];
 }
@@ -285,7 +291,7 @@ static int bench(const Options *o, const FsrNet *net, FsrPlan *plan)
     int     ret = -ENOMEM;
 
     fsr_nn_info(net, &r.info);
-    fsr_plan_size(plan, net->output, &p.out_w, &p.out_h);
+    fsr_plan_size(plan, fsr_result(net, 0), &p.out_w, &p.out_h);
     p.in    = malloc(pixels * r.info.in_planes * sizeof(*p.in));
     p.out   = calloc((size_t)p.out_w * p.out_h * r.info.out_planes, sizeof(*p.out));
     plan->node_ns = NULL;

@@ -19,6 +19,19 @@ int fsr_nn_fail(char *err, size_t err_size, int code, const char *fmt, ...)
     return code;
 }
 
+int fsr_slice_count(const int64_t *range, int n, int *first)
+{
+    const int64_t step = range[2], last = step > 0 ? n : n - 1;
+    int64_t a = range[0] < 0 ? range[0] + n : range[0], b = range[1] < 0 ? range[1] + n : range[1];
+
+    a = a < 0 ? 0 : a > last ? last : a;
+    b = b < (step > 0 ? 0 : -1) ? (step > 0 ? 0 : -1) : b > last ? last : b;
+    *first = (int)a;
+    if (step > 0)
+        return b > a ? (int)((b - a - 1) / step + 1) : 0;
+    return a > b ? (int)((a - b - 1) / (step == INT64_MIN ? INT64_MAX : -step) + 1) : 0;
+}
+
 static void widen(FsrMargin *m, int left, int right, int top, int bottom)
 {
     if (m->left < left)
@@ -39,7 +52,7 @@ static int up(int a, int b)
 int fsr_graph_margins(const FsrNet *net, FsrMargin *margins)
 {
     memset(margins, 0, net->nb_nodes * sizeof(*margins));
-    for (int i = net->nb_nodes - 1; i > 0; i--) {
+    for (int i = net->nb_nodes - 1; i >= net->nb_inputs; i--) {
         const FsrNode *n = &net->nodes[i];
         FsrMargin m = margins[i];
 
@@ -60,14 +73,19 @@ int fsr_graph_margins(const FsrNet *net, FsrMargin *margins)
         for (int j = 0; j < n->nb_in; j++)
             widen(&margins[n->in[j]], m.left, m.right, m.top, m.bottom);
     }
+    for (int i = 1; i < net->nb_inputs; i++)        /* one for all inputs */
+        widen(&margins[0], margins[i].left, margins[i].right, margins[i].top, margins[i].bottom);
+    for (int i = 1; i < net->nb_inputs; i++)
+        margins[i] = margins[0];
     return 0;
 }
 
 static void count_uses(const FsrNet *net, int *uses)
 {
     memset(uses, 0, net->nb_nodes * sizeof(*uses));
-    uses[net->output] = 1;
-    for (int i = net->nb_nodes - 1; i > 0; i--)
+    for (int i = 0; i < fsr_nb_results(net); i++)
+        uses[fsr_result(net, i)]++;
+    for (int i = net->nb_nodes - 1; i >= net->nb_inputs; i--)
         for (int j = 0; uses[i] && j < net->nodes[i].nb_in; j++)
             uses[net->nodes[i].in[j]]++;
 }
@@ -97,7 +115,7 @@ static int merge(const FsrNet *net, FsrNode *made, const FsrNode *n)
     }
     if (made->relu)
         return n->op == FSR_OP_RELU;
-    if (n->op == FSR_OP_RELU && (conv || made->op == FSR_OP_ADD)) {
+    if (n->op == FSR_OP_RELU && (conv || made->op == FSR_OP_ADD || made->op == FSR_OP_GEMM)) {
         made->relu = 1;
         return 1;
     }
@@ -122,7 +140,7 @@ static void delay_repeats(FsrNet *net)
     int uses[FSR_NN_MAX_NODES];
 
     count_uses(net, uses);
-    for (int i = 1; i < net->nb_nodes; i++) {
+    for (int i = net->nb_inputs; i < net->nb_nodes; i++) {
         FsrNode *n = &net->nodes[i];
 
         for (int j = 0; j < n->nb_in; j++) {
@@ -139,7 +157,7 @@ static void delay_repeats(FsrNet *net)
                 *r = *n;
                 *n = moved;
             } else if (n->op == FSR_OP_ADD && n->channels == r->channels &&
-                       net->nodes[n->in[!j]].channels == n->channels) {
+                       net->nodes[n->in[!j]].channels == n->channels && !n->relu) {
                 n->op     = FSR_OP_RESIZE;
                 n->resize = r->resize;
                 n->in[1]  = n->in[!j];
@@ -160,7 +178,7 @@ void fsr_graph_simplify(FsrNet *net)
     for (int i = 0; i < net->nb_nodes; i++) {
         FsrNode *n = &net->nodes[i];
 
-        if (i && (!uses[i] || (uses[n->in[0]] == 1 &&
+        if (i >= net->nb_inputs && (!uses[i] || (n->nb_in && uses[n->in[0]] == 1 &&
                                merge(net, &net->nodes[map[n->in[0]]], n)))) {
             map[i] = uses[i] ? map[n->in[0]] : 0;
             free(n->weights);
@@ -173,6 +191,8 @@ void fsr_graph_simplify(FsrNet *net)
         net->nodes[kept++] = *n;
     }
     net->output   = map[net->output];
+    for (int i = 0; i < net->nb_outputs; i++)
+        net->outputs[i] = map[net->outputs[i]];
     net->nb_nodes = kept;
 }
 
@@ -202,9 +222,16 @@ int fsr_graph_describe(FsrNet *net)
         macs += (double)fsr_node_macs(net, n) * n->scale * n->scale;
         if (n->op == FSR_OP_CONV || n->op == FSR_OP_DEPTHWISE)
             info->weights += fsr_node_macs(net, n) + n->channels;
+        else if (n->op == FSR_OP_GEMM)
+            info->weights += (n->kw + 1LL) * n->w;
     }
-    info->in_planes  = net->nodes[0].channels;
-    info->out_planes = net->nodes[net->output].channels;
+    info->in_planes  = info->out_planes = 0;
+    info->nb_inputs  = net->nb_inputs;
+    info->nb_outputs = net->nb_outputs;
+    for (int i = 0; i < net->nb_inputs; i++)
+        info->in_planes += net->nodes[i].channels;
+    for (int i = 0; i < net->nb_outputs; i++)
+        info->out_planes += net->nodes[net->outputs[i]].channels;
     info->whole      = net->whole;
     info->scale      = net->whole ? 0 : net->nodes[net->output].scale;
     info->macs       = net->whole ? 0 : macs / info->scale / info->scale;

@@ -11,7 +11,6 @@
 #include <string.h>
 
 enum { UNSEEN = -1, VISITING = -2, MAX_IDENTITIES = 16 };
-enum { TYPE_FLOAT = 1, TYPE_FLOAT16 = 10 };     /* onnx.proto, TensorProto.DataType */
 
 /* FNV-1a. Names are compared through it: a hostile file has thousands, each many kB long. */
 static uint32_t hash(const char *s)
@@ -50,6 +49,12 @@ static int find_producer(const Loader *l, const char *value)
     return -1;
 }
 
+const OnnxNode *fsr_load_find_producer(const Loader *l, const char *value)
+{
+    const int i = find_producer(l, value);
+    return i < 0 ? NULL : l->graph->node[i];
+}
+
 static const OnnxTensor *find_initializer(const Loader *l, const char *name)
 {
     const uint32_t h = hash(name);
@@ -68,7 +73,8 @@ const OnnxAttr *fsr_load_find_attr(const OnnxNode *n, const char *name)
     return NULL;
 }
 
-const OnnxTensor *fsr_load_find_tensor(const Loader *l, const char *name)
+/* fold: compute what is made of constants, else NULL. */
+static const OnnxTensor *find_constant(Loader *l, const char *name, int fold)
 {
     for (int hop = 0; hop < MAX_IDENTITIES; hop++) {
         const OnnxTensor *t = find_initializer(l, name);
@@ -84,6 +90,10 @@ const OnnxTensor *fsr_load_find_tensor(const Loader *l, const char *name)
             const OnnxAttr *a = fsr_load_find_attr(n, "value");
             return a ? a->t : NULL;
         }
+        if (fold && !strcmp(str(n->op_type), "DequantizeLinear") && !l->folded[i])
+            l->folded[i] = fsr_load_fold(l, n);
+        if (l->folded[i])
+            return l->folded[i];
         /* Cast: weights that are stored as 16-bit floats */
         if ((strcmp(str(n->op_type), "Identity") &&
              (strcmp(str(n->op_type), "Cast") || fsr_load_attr_int(n, "to", 0) != TYPE_FLOAT)) || n->n_input != 1)
@@ -91,6 +101,16 @@ const OnnxTensor *fsr_load_find_tensor(const Loader *l, const char *name)
         name = str(n->input[0]);
     }
     return NULL;
+}
+
+const OnnxTensor *fsr_load_find_tensor(Loader *l, const char *name)
+{
+    return find_constant(l, name, 1);
+}
+
+const OnnxTensor *fsr_load_find_stored(Loader *l, const char *name)
+{
+    return find_constant(l, name, 0);
 }
 
 int fsr_load_tensor_count(const Loader *l, const OnnxTensor *t, int64_t *count)
@@ -107,19 +127,33 @@ int fsr_load_tensor_count(const Loader *l, const OnnxTensor *t, int64_t *count)
     return 0;
 }
 
-static int check_tensor(Loader *l, const OnnxTensor *t, int64_t count)
+/* Bytes of an element in raw_data; 0: not one of those that are read. */
+static int element_size(const OnnxTensor *t)
 {
-    const int     half = t->data_type == TYPE_FLOAT16;
-    const size_t  bytes = half ? 2 : 4;
-    const int64_t have = t->has_raw_data ? (int64_t)(t->raw_data.len / bytes) : half ? 0 : (int64_t)t->n_float_data;
+    switch (t->data_type) {
+    case TYPE_FLOAT:
+    case TYPE_INT32:   return 4;
+    case TYPE_FLOAT16: return 2;
+    case TYPE_UINT8:
+    case TYPE_INT8:    return 1;
+    default:           return 0;
+    }
+}
+
+static int check_tensor(Loader *l, const OnnxTensor *t, int numbers, int64_t count)
+{
+    const int floats = t->data_type == TYPE_FLOAT || t->data_type == TYPE_FLOAT16, size = element_size(t);
+    int64_t   have = t->data_type == TYPE_FLOAT ? (int64_t)t->n_float_data : floats ? 0 : (int64_t)t->n_int32_data;
 
     if (t->n_external_data || t->data_location == 1)
         return FAIL(l, -ENOSYS, "tensor '%.80s': weights in a separate file are not supported; "
                     "save the model as one file", str(t->name));
-    if (t->data_type != TYPE_FLOAT && !half)
+    if (numbers ? !size : !floats)
         return FAIL(l, -ENOSYS, "tensor '%.80s': element type %d is not supported, only float32 and float16",
                     str(t->name), t->data_type);
-    if (have != count || (t->has_raw_data && t->raw_data.len % bytes))
+    if (t->has_raw_data)
+        have = (int64_t)(t->raw_data.len / size);
+    if (have != count || (t->has_raw_data && t->raw_data.len % size))
         return FAIL(l, -EINVAL, "tensor '%.80s': %lld values are there, its shape needs %lld "
                     "(truncated or damaged file)", str(t->name), (long long)have, (long long)count);
     if ((l->weights += count) > FSR_NN_MAX_WEIGHTS)
@@ -127,38 +161,48 @@ static int check_tensor(Loader *l, const OnnxTensor *t, int64_t count)
     return 0;
 }
 
-/* raw_data is little endian whatever the machine */
-static float raw_float(const uint8_t *p)
+/* IEEE 754 binary16 */
+static float from_half(unsigned u)
 {
-    uint32_t u = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-    float    f;
-
-    memcpy(&f, &u, sizeof(f));
-    return f;
-}
-
-/* IEEE 754 binary16, the same */
-static float raw_half(const uint8_t *p)
-{
-    const unsigned u = p[0] | p[1] << 8, exponent = u >> 10 & 31, mantissa = u & 1023;
+    const unsigned exponent = u >> 10 & 31, mantissa = u & 1023;
     const float    v = exponent == 31 ? (mantissa ? NAN : INFINITY) :
                        exponent ? ldexpf(mantissa | 1024, (int)exponent - 25) : ldexpf(mantissa, -24);
 
     return u & 0x8000 ? -v : v;
 }
 
-int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, float **out)
+/* raw_data is little endian whatever the machine */
+static float raw_number(const OnnxTensor *t, int64_t i)
+{
+    const int      size = element_size(t);
+    const uint8_t *p    = t->raw_data.data + i * size;
+    uint32_t u = 0;
+    float    f;
+
+    for (int k = 0; k < size; k++)
+        u |= (uint32_t)p[k] << 8 * k;
+    memcpy(&f, &u, sizeof(f));
+    switch (t->data_type) {
+    case TYPE_FLOAT:   return f;
+    case TYPE_FLOAT16: return from_half(u);
+    case TYPE_INT8:    return (float)(int8_t)u;
+    default:           return (float)(int32_t)u;
+    }
+}
+
+static int read_values(Loader *l, const OnnxTensor *t, int numbers, float **out)
 {
     int64_t count;
     int     ret;
 
-    if ((ret = fsr_load_tensor_count(l, t, &count)) < 0 || (ret = check_tensor(l, t, count)) < 0)
+    if ((ret = fsr_load_tensor_count(l, t, &count)) < 0 ||
+        (ret = check_tensor(l, t, numbers, count)) < 0)
         return ret;
     if (!(*out = malloc(count ? count * sizeof(**out) : 1)))
         return FAIL(l, -ENOMEM, "out of memory");
     for (int64_t i = 0; i < count; i++) {
-        (*out)[i] = t->data_type == TYPE_FLOAT16 ? raw_half(t->raw_data.data + 2 * i) :
-                    t->has_raw_data ? raw_float(t->raw_data.data + 4 * i) : t->float_data[i];
+        (*out)[i] = t->has_raw_data ? raw_number(t, i) :
+                    t->data_type == TYPE_FLOAT ? t->float_data[i] : (float)t->int32_data[i];
         if (!isfinite((*out)[i]))
             return FAIL(l, -EINVAL, "tensor '%.80s': value %lld is not a finite number",
                         str(t->name), (long long)i);
@@ -166,16 +210,26 @@ int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, float **out)
     return 0;
 }
 
+int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, float **out)
+{
+    return read_values(l, t, 0, out);
+}
+
+int fsr_load_read_numbers(Loader *l, const OnnxTensor *t, float **out)
+{
+    return read_values(l, t, 1, out);
+}
+
 int fsr_load_read_ints(const Loader *l, const OnnxTensor *t, int64_t *out, int max)
 {
-    const int size = t->data_type == 6 ? 4 : 8;
+    const int size = t->data_type == TYPE_INT32 ? 4 : 8;
     int64_t   count;
     int       ret;
 
     if ((ret = fsr_load_tensor_count(l, t, &count)) < 0)
         return ret;
-    if (t->n_external_data || t->data_location == 1 || (t->data_type != 6 && t->data_type != 7) ||
-        (t->data_type == 6 && !t->has_raw_data))
+    if (t->n_external_data || t->data_location == 1 || (t->data_type != TYPE_INT32 && t->data_type != TYPE_INT64) ||
+        (t->data_type == TYPE_INT32 && !t->has_raw_data))
         return FAIL(l, -ENOSYS, "tensor '%.80s': whole numbers are expected inside the file",
                     str(t->name));
     if (count > max)
@@ -199,17 +253,22 @@ FsrNode *fsr_load_add_node(Loader *l, FsrOp op, const char *name)
     FsrNode *n = &l->net->nodes[l->net->nb_nodes++];
 
     memset(n, 0, sizeof(*n));
-    n->op = op;
+    n->op   = op;
+    n->rank = 4;
     snprintf(n->name, sizeof(n->name), "%s", name);
     return n;
 }
 
 int fsr_load_resolve(Loader *l, const char *value)
 {
+    const OnnxTensor *constant;
     int i, ret;
 
-    if (!strcmp(value, l->input))
-        return 0;
+    for (i = 0; i < l->net->nb_inputs; i++)
+        if (!strcmp(value, l->inputs[i]))
+            return i;
+    if ((constant = fsr_load_find_tensor(l, value)))
+        return fsr_load_add_const(l, value, constant);
     if ((i = find_producer(l, value)) < 0)
         return FAIL(l, -EINVAL, "nothing makes the tensor '%.80s'", value);
     if (l->state[i] == VISITING)
@@ -223,42 +282,104 @@ int fsr_load_resolve(Loader *l, const char *value)
     return l->state[i] = ret;
 }
 
-static int add_input(Loader *l)
+/* uint8 and int8 may come in where they are dequantized at once; then samples are their numbers. */
+static int only_dequantized(const Loader *l, const char *name)
 {
-    const FsrOnnx__ValueInfo *in = NULL;
-    const FsrOnnx__Shape *shape;
-    FsrNode *n;
+    for (size_t i = 0; i < l->graph->n_node; i++)
+        for (size_t k = 0; k < l->graph->node[i]->n_input; k++)
+            if (!strcmp(str(l->graph->node[i]->input[k]), name) &&
+                (k || strcmp(str(l->graph->node[i]->op_type), "DequantizeLinear")))
+                return 0;
+    return 1;
+}
+
+static int add_input(Loader *l, const FsrOnnx__ValueInfo *in)
+{
+    const FsrOnnx__TensorType *type = in->type ? in->type->tensor_type : NULL;
+    const FsrOnnx__Dimension  *planes;
+    const char *name = str(in->name);
+    FsrNode *n = fsr_load_add_node(l, FSR_OP_INPUT, name);
+
+    l->inputs[l->net->nb_inputs++] = name;
+    n->scale = 1;
+    if (type && type->has_elem_type && type->elem_type != TYPE_FLOAT &&
+        ((type->elem_type != TYPE_UINT8 && type->elem_type != TYPE_INT8) || !only_dequantized(l, name)))
+        return FAIL(l, -ENOSYS, "input '%.80s': only float32 is supported", name);
+    if (!type || !type->shape)
+        return 0;
+    n->rank = (int)type->shape->n_dim;
+    if (type->shape->n_dim < 1 || type->shape->n_dim > 4)
+        return FAIL(l, -ENOSYS, "input '%.80s' has %zu dimensions, must have 4 "
+                    "(1, planes, height, width) or fewer", name, type->shape->n_dim);
+    if (n->rank == 4 && type->shape->dim[0]->has_dim_value && type->shape->dim[0]->dim_value != 1)
+        return FAIL(l, -ENOSYS, "input '%.80s': batches are not supported", name);
+    planes = n->rank < 3 ? NULL : type->shape->dim[n->rank - 3];
+    if (n->rank < 4)
+        l->net->whole = 1;
+    if (n->rank < 3)
+        n->channels = 1;
+    if (planes && planes->has_dim_value) {
+        if (planes->dim_value < 1 || planes->dim_value > FSR_NN_MAX_CHANNELS)
+            return FAIL(l, -E2BIG, "input '%.80s': number of planes outside 1 to %d", name,
+                        FSR_NN_MAX_CHANNELS);
+        n->channels = (int)planes->dim_value;
+    }
+    return 0;
+}
+
+static int add_inputs(Loader *l)
+{
+    int ret;
 
     for (size_t i = 0; i < l->graph->n_input; i++) {
         if (find_initializer(l, str(l->graph->input[i]->name)))
             continue;                           /* old exporters list weights as inputs */
-        if (in)
-            return FAIL(l, -ENOSYS, "more than one input ('%.80s' and '%.80s')", str(in->name),
-                        str(l->graph->input[i]->name));
-        in = l->graph->input[i];
+        if (l->net->nb_inputs == FSR_NN_MAX_INPUTS)
+            return FAIL(l, -ENOSYS, "the model has more than %d inputs", FSR_NN_MAX_INPUTS);
+        if ((ret = add_input(l, l->graph->input[i])) < 0)
+            return ret;
     }
-    if (!in)
+    if (!l->net->nb_inputs)
         return FAIL(l, -EINVAL, "the model has no input");
-    l->input = str(in->name);
-    n = fsr_load_add_node(l, FSR_OP_INPUT, l->input);
-    n->scale = 1;
-    if (!in->type || !in->type->tensor_type)
-        return 0;
-    if (in->type->tensor_type->has_elem_type && in->type->tensor_type->elem_type != 1)
-        return FAIL(l, -ENOSYS, "input '%.80s': only float32 is supported", l->input);
-    if (!(shape = in->type->tensor_type->shape))
-        return 0;
-    if (shape->n_dim != 4)
-        return FAIL(l, -ENOSYS, "input '%.80s' has %zu dimensions, must have 4 "
-                    "(1, planes, height, width)", l->input, shape->n_dim);
-    if (shape->dim[0]->has_dim_value && shape->dim[0]->dim_value != 1)
-        return FAIL(l, -ENOSYS, "input '%.80s': batches are not supported", l->input);
-    if (shape->dim[1]->has_dim_value) {
-        if (shape->dim[1]->dim_value < 1 || shape->dim[1]->dim_value > FSR_NN_MAX_CHANNELS)
-            return FAIL(l, -E2BIG, "input '%.80s': number of planes outside 1 to %d", l->input,
-                        FSR_NN_MAX_CHANNELS);
-        n->channels = (int)shape->dim[1]->dim_value;
+    return 0;
+}
+
+/* Strips have one result: several are put together. */
+static int add_outputs(Loader *l)
+{
+    FsrNet  *net = l->net;
+    FsrNode *n, *first;
+    int      ret, channels = 0;
+
+    for (size_t i = 0; i < l->graph->n_output; i++) {
+        const char *name = str(l->graph->output[i]->name);
+
+        if ((ret = fsr_load_resolve(l, name)) < 0)
+            return ret;
+        if (!net->nodes[ret].channels)
+            return FAIL(l, -EINVAL, "the model does not say how many planes its input has");
+        if (!(net->output_names[i] = strdup(name)))
+            return FAIL(l, -ENOMEM, "out of memory");
+        net->outputs[net->nb_outputs++] = net->output = ret;
+        channels += net->nodes[ret].channels;
     }
+    first = &net->nodes[net->outputs[0]];
+    for (int i = 0; i < net->nb_outputs; i++)
+        if (net->nodes[net->outputs[i]].scale != first->scale || channels > FSR_NN_MAX_CHANNELS)
+            net->whole = 1;
+    for (int i = 0; i < net->nb_inputs; i++)
+        if (!net->nodes[i].channels)
+            return FAIL(l, -EINVAL, "the model does not say how many planes its input '%.80s' has",
+                        l->inputs[i]);
+    if (net->whole || net->nb_outputs == 1)
+        return 0;
+    n = fsr_load_add_node(l, FSR_OP_CONCAT, "outputs");
+    n->nb_in    = net->nb_outputs;
+    n->axis     = 1;
+    n->scale    = first->scale;
+    n->channels = channels;
+    memcpy(n->in, net->outputs, sizeof(n->in));
+    net->output = net->nb_nodes - 1;
     return 0;
 }
 
@@ -291,13 +412,23 @@ static int check_model(Loader *l, const FsrOnnx__Model *m)
         return FAIL(l, -E2BIG, "more than %d tensors", FSR_NN_MAX_TENSORS);
     if (m->n_metadata_props > FSR_NN_MAX_TENSORS)
         return FAIL(l, -E2BIG, "more than %d metadata entries", FSR_NN_MAX_TENSORS);
-    if (g->n_output != 1)
-        return FAIL(l, g->n_output ? -ENOSYS : -EINVAL, "the model has %zu outputs, must have 1",
-                    g->n_output);
+    if (g->n_output < 1 || g->n_output > FSR_NN_MAX_INPUTS)
+        return FAIL(l, g->n_output ? -ENOSYS : -EINVAL, "the model has %zu outputs, must have 1 to %d",
+                    g->n_output, FSR_NN_MAX_INPUTS);
     for (size_t i = 0; i < g->n_node; i++)
         if (!g->node[i]->n_output)
             return FAIL(l, -EINVAL, "node '%.80s' has no output", label(g->node[i]));
     return 0;
+}
+
+/* An operator makes a few nodes, and one for each constant that it reads. */
+static size_t count_nodes(const OnnxGraph *g)
+{
+    size_t nb = g->n_input + g->n_output + 1;
+
+    for (size_t i = 0; i < g->n_node; i++)
+        nb += 4 + (g->node[i]->n_input < FSR_NN_MAX_INPUTS ? g->node[i]->n_input : FSR_NN_MAX_INPUTS);
+    return nb;
 }
 
 static int build(Loader *l, const FsrOnnx__Model *m)
@@ -310,18 +441,18 @@ static int build(Loader *l, const FsrOnnx__Model *m)
     for (size_t i = 0; i < m->n_opset_import; i++)
         if (!*str(m->opset_import[i]->domain) || !strcmp(m->opset_import[i]->domain, "ai.onnx"))
             l->opset = m->opset_import[i]->version;
-    l->net->nodes = calloc(2 * m->graph->n_node + 1, sizeof(*l->net->nodes));
-    l->state = malloc((m->graph->n_node + 1) * sizeof(*l->state));
-    if (!l->net->nodes || !l->state)
+    l->net->nodes = calloc(count_nodes(l->graph), sizeof(*l->net->nodes));
+    l->state      = malloc((m->graph->n_node + 1) * sizeof(*l->state));
+    l->folded     = calloc(m->graph->n_node + 1, sizeof(*l->folded));
+    if (!l->net->nodes || !l->state || !l->folded)
         return FAIL(l, -ENOMEM, "out of memory");
     for (size_t i = 0; i < m->graph->n_node; i++)
         l->state[i] = UNSEEN;
-    if ((ret = hash_names(l)) < 0 || (ret = add_input(l)) < 0 || (ret = copy_meta(l, m)) < 0 ||
-        (ret = fsr_load_resolve(l, str(m->graph->output[0]->name))) < 0)
+    if ((ret = hash_names(l)) < 0 || (ret = add_inputs(l)) < 0 || (ret = copy_meta(l, m)) < 0 ||
+        (ret = add_outputs(l)) < 0)
         return ret;
-    l->net->output = ret;
-    if (!l->net->nodes[ret].channels)
-        return FAIL(l, -EINVAL, "the model does not say how many planes its input has");
+    if (l->net->nb_nodes > FSR_NN_MAX_NODES)
+        return FAIL(l, -E2BIG, "more than %d nodes", FSR_NN_MAX_NODES);
     fsr_graph_simplify(l->net);
     if ((ret = fsr_graph_describe(l->net)) < 0)
         return FAIL(l, ret, ret == -ENOMEM ? "out of memory" :
@@ -345,6 +476,10 @@ int fsr_nn_load(FsrNet **net, const void *onnx, size_t size, char *err, size_t e
         ret = fsr_nn_fail(err, err_size, -ENOMEM, "out of memory");
     else
         ret = build(&l, m);
+    for (size_t i = 0; l.folded && i < m->graph->n_node; i++)
+        if (l.folded[i])
+            fsr_onnx__tensor__free_unpacked(l.folded[i], NULL);
+    free(l.folded);
     fsr_onnx__model__free_unpacked(m, NULL);
     free(l.state);
     free(l.made_by);
@@ -414,6 +549,8 @@ void fsr_nn_free(FsrNet **netp)
         free(net->meta[i].key);
         free(net->meta[i].value);
     }
+    for (int i = 0; i < net->nb_outputs; i++)
+        free(net->output_names[i]);
     free(net->nodes);
     free(net->meta);
     free(net);
@@ -422,6 +559,12 @@ void fsr_nn_free(FsrNet **netp)
 void fsr_nn_info(const FsrNet *net, FsrNetInfo *info)
 {
     *info = net->info;
+}
+
+const char *fsr_nn_input(const FsrNet *net, int i, int *planes)
+{
+    *planes = net->nodes[i].channels;
+    return net->nodes[i].name;
 }
 
 const char *fsr_nn_meta(const FsrNet *net, const char *key)

@@ -17,15 +17,27 @@ typedef FsrOnnx__Graph     OnnxGraph;
 typedef struct Loader {
     FsrNet          *net;
     const OnnxGraph *graph;
-    const char      *input;
     int             *state;     /* per ONNX node: not seen, being visited or our index */
     uint32_t        *made_by;   /* hash of the name of each ONNX node's first output */
     uint32_t        *tensors;   /* hash of the name of each initializer */
     int64_t          weights;
     int64_t          opset;
+    int              folds;     /* steps of load_fold.c so far */
+    const char      *inputs[FSR_NN_MAX_INPUTS];
+    OnnxTensor     **folded;    /* constants made of others, one slot for each ONNX node */
     char            *err;
     size_t           err_size;
 } Loader;
+
+/* TensorProto.DataType */
+enum {
+    TYPE_FLOAT   = 1,
+    TYPE_UINT8   = 2,
+    TYPE_INT8    = 3,
+    TYPE_INT32   = 6,
+    TYPE_INT64   = 7,
+    TYPE_FLOAT16 = 10,
+};
 
 #define FAIL(l, code, ...) fsr_nn_fail((l)->err, (l)->err_size, code, __VA_ARGS__)
 
@@ -45,14 +57,29 @@ static inline const char *label(const OnnxNode *n)
 
 const OnnxAttr *fsr_load_find_attr(const OnnxNode *n, const char *name);
 
-/* The constant behind a name: an initializer or a Constant, also through Identity nodes. */
-const OnnxTensor *fsr_load_find_tensor(const Loader *l, const char *name);
+/* The constant behind a name: an initializer or a Constant, also through Identity nodes and
+ * through a DequantizeLinear, whose result is computed. NULL: there is none. */
+const OnnxTensor *fsr_load_find_tensor(Loader *l, const char *name);
 
-/* Checks a tensor of floats and returns its values in memory of their own. */
+/* The same without computing anything. */
+const OnnxTensor *fsr_load_find_stored(Loader *l, const char *name);
+
+/* Checks a tensor of floats and returns its values in memory of their own. read_numbers: also
+ * of uint8, int8 or int32. */
 int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, float **out);
+int fsr_load_read_numbers(Loader *l, const OnnxTensor *t, float **out);
 
 /* The integers of a tensor (int64 or int32), at most max of them; their number or an error. */
 int fsr_load_read_ints(const Loader *l, const OnnxTensor *t, int64_t *out, int max);
+
+/* The whole numbers behind a name, also where the graph computes them: at most max; their number
+ * or an error. FSR_LOAD_UNKNOWN: one that depends on the picture's size. what: for the message. */
+enum { FSR_LOAD_MAX_INTS = 16 };
+#define FSR_LOAD_UNKNOWN INT64_MIN
+int fsr_load_ints(Loader *l, const OnnxNode *o, const char *what, const char *name, int64_t *v, int max);
+
+/* The ONNX node that makes a value, or NULL. */
+const OnnxNode *fsr_load_find_producer(const Loader *l, const char *value);
 
 /* Number of values by its dimensions, or a negative error. */
 int fsr_load_tensor_count(const Loader *l, const OnnxTensor *t, int64_t *count);
@@ -73,8 +100,39 @@ int     fsr_load_check_attrs(const Loader *l, const OnnxNode *n, const char *kno
 int     fsr_load_check_inputs(const Loader *l, const OnnxNode *n, size_t min, size_t max);
 /* Checks both and returns the node of the first input, whose planes are known. */
 int     fsr_load_one_input(Loader *l, const OnnxNode *o, size_t max_inputs, const char *attrs);
+/* The same for operators that count planes and see pictures: the value must have 4 dimensions. */
+int     fsr_load_picture(Loader *l, const OnnxNode *o, size_t max_inputs, const char *attrs);
+/* A dimension as counted in the file -> in batch, planes, height, width (0 to 3). The batch of
+ * 4 dimensions is refused. */
+int     fsr_load_axis(const Loader *l, const OnnxNode *o, const FsrNode *value, int64_t axis);
+/* Node with one input and as many planes, of a size that the plan knows. */
+FsrNode *fsr_load_add_sized(Loader *l, const OnnxNode *o, FsrOp op, int src);
+/* Node of a constant. */
+int     fsr_load_add_const(Loader *l, const char *name, const OnnxTensor *t);
+/* strides, pads and auto_pad of a window of n->kw x n->kh. */
+int     fsr_load_window(const Loader *l, const OnnxNode *o, FsrNode *n);
+/* A map of node src, with room for one or two factors per plane. */
+int     fsr_load_add_map(Loader *l, const OnnxNode *o, int src, FsrMap map);
+/* Fills dst for each plane from a tensor with one value or one for each plane: rank 1 if vector
+ * is set, else planes at the third dimension from the end. */
+int     fsr_load_per_plane(Loader *l, const OnnxNode *o, const char *name, int channels, int vector,
+                           float *dst);
 
-/* Operators that change the size of planes, load_shape.c. */
+/* Operators that change the size of planes, load_shape.c; others there and in load_more.c. */
 int fsr_load_resize(Loader *l, const OnnxNode *o);
+int fsr_load_pool(Loader *l, const OnnxNode *o);
+int fsr_load_global_pool(Loader *l, const OnnxNode *o);
+int fsr_load_pad(Loader *l, const OnnxNode *o);
+int fsr_load_slice(Loader *l, const OnnxNode *o);
+int fsr_load_unshuffle(Loader *l, const OnnxNode *o);
+int fsr_load_reshape(Loader *l, const OnnxNode *o);
+int fsr_load_gemm(Loader *l, const OnnxNode *o);
+int fsr_load_conv_transpose(Loader *l, const OnnxNode *o);
+int fsr_load_quantize(Loader *l, const OnnxNode *o);
+int fsr_load_dequantize(Loader *l, const OnnxNode *o);
+
+/* The result of a DequantizeLinear of constants, in memory of its own; NULL: not
+ * constant, or refused (l->err says why). */
+OnnxTensor *fsr_load_fold(Loader *l, const OnnxNode *o);
 
 #endif /* FASTSR_NN_LOAD_H */

@@ -41,18 +41,20 @@ int fsr_load_check_inputs(const Loader *l, const OnnxNode *n, size_t min, size_t
     return 0;
 }
 
-static int conv_pads(const Loader *l, const OnnxNode *o, FsrNode *n)
+static int window_pads(const Loader *l, const OnnxNode *o, FsrNode *n)
 {
     const OnnxAttr *autop = fsr_load_find_attr(o, "auto_pad"), *pads = fsr_load_find_attr(o, "pads");
+    const int upper = autop && fsr_load_attr_is(autop, "SAME_UPPER");
+    const int lower = autop && fsr_load_attr_is(autop, "SAME_LOWER");
     int64_t p[4] = { 0 };                       /* top, left, bottom, right */
 
-    if (autop && !fsr_load_attr_is(autop, "NOTSET") && !fsr_load_attr_is(autop, "VALID") &&
-        !fsr_load_attr_is(autop, "SAME_UPPER") && !fsr_load_attr_is(autop, "SAME_LOWER"))
+    if (autop && !upper && !lower && !fsr_load_attr_is(autop, "NOTSET") &&
+        !fsr_load_attr_is(autop, "VALID"))
         return FAIL(l, -EINVAL, "%s '%.80s': unknown auto_pad", o->op_type, label(o));
-    if (autop && (fsr_load_attr_is(autop, "SAME_UPPER") || fsr_load_attr_is(autop, "SAME_LOWER"))) {
-        n->same = fsr_load_attr_is(autop, "SAME_UPPER") ? FSR_SAME_UPPER : FSR_SAME_LOWER;
-        p[0] = (n->kh - (n->same == FSR_SAME_UPPER)) / 2;       /* for a stride of 1 */
-        p[1] = (n->kw - (n->same == FSR_SAME_UPPER)) / 2;
+    n->same = upper ? FSR_SAME_UPPER : lower ? FSR_SAME_LOWER : FSR_SAME_NO;
+    if (upper || lower) {
+        p[0] = (n->kh - upper) / 2;             /* for a stride of 1 */
+        p[1] = (n->kw - upper) / 2;
         p[2] = n->kh - 1 - p[0];
         p[3] = n->kw - 1 - p[1];
     } else if (pads && !(autop && fsr_load_attr_is(autop, "VALID"))) {
@@ -70,28 +72,31 @@ static int conv_pads(const Loader *l, const OnnxNode *o, FsrNode *n)
     return 0;
 }
 
-static int conv_strides(const Loader *l, const OnnxNode *o, FsrNode *n)
+/* An attribute of two numbers from 1 on, height first. */
+static int pair(const Loader *l, const OnnxNode *o, const char *name, int *x, int *y)
 {
-    const OnnxAttr *s = fsr_load_find_attr(o, "strides");
+    const OnnxAttr *a = fsr_load_find_attr(o, name);
 
-    n->sx = n->sy = 1;
-    if (!s)
+    *x = *y = 1;
+    if (!a)
         return 0;
-    if (s->n_ints != 2 || s->ints[0] < 1 || s->ints[1] < 1 || s->ints[0] > FSR_NN_MAX_KERNEL ||
-        s->ints[1] > FSR_NN_MAX_KERNEL)
-        return FAIL(l, -ENOSYS, "%s '%.80s': strides must be 2 numbers from 1 to %d", o->op_type,
-                    label(o), FSR_NN_MAX_KERNEL);
-    n->sy = (int)s->ints[0];
-    n->sx = (int)s->ints[1];
+    if (a->n_ints != 2 || a->ints[0] < 1 || a->ints[1] < 1 || a->ints[0] > FSR_NN_MAX_KERNEL ||
+        a->ints[1] > FSR_NN_MAX_KERNEL)
+        return FAIL(l, -ENOSYS, "%s '%.80s': %s must be 2 numbers from 1 to %d", o->op_type,
+                    label(o), name, FSR_NN_MAX_KERNEL);
+    *y = (int)a->ints[0];
+    *x = (int)a->ints[1];
     return 0;
 }
 
-static int all_ones(const OnnxAttr *a)
+int fsr_load_window(const Loader *l, const OnnxNode *o, FsrNode *n)
 {
-    for (size_t i = 0; a && i < a->n_ints; i++)
-        if (a->ints[i] != 1)
-            return 0;
-    return 1;
+    int ret;
+
+    if ((ret = pair(l, o, "strides", &n->sx, &n->sy)) < 0 ||
+        (ret = pair(l, o, "dilations", &n->dx, &n->dy)) < 0)
+        return ret;
+    return window_pads(l, o, n);
 }
 
 static int conv_attrs(const Loader *l, const OnnxNode *o, FsrNode *n)
@@ -101,12 +106,12 @@ static int conv_attrs(const Loader *l, const OnnxNode *o, FsrNode *n)
 
     if (ret < 0)
         return ret;
-    if (!all_ones(fsr_load_find_attr(o, "dilations")))
-        return FAIL(l, -ENOSYS, "Conv '%.80s': dilations other than 1 are not supported", label(o));
     if (k && (k->n_ints != 2 || k->ints[0] != n->kh || k->ints[1] != n->kw))
         return FAIL(l, -EINVAL, "Conv '%.80s': kernel_shape differs from its weights", label(o));
-    if ((ret = conv_strides(l, o, n)) < 0 || (ret = conv_pads(l, o, n)) < 0)
+    if ((ret = fsr_load_window(l, o, n)) < 0)
         return ret;
+    if (n->dx != 1 || n->dy != 1)
+        return FAIL(l, -ENOSYS, "Conv '%.80s': dilations other than 1 are not supported", label(o));
     if (n->sx != 1 || n->sy != 1 || n->op == FSR_OP_DEPTHWISE ||
         n->pad_top + n->pad_bottom != n->kh - 1 || n->pad_left + n->pad_right != n->kw - 1) {
         l->net->whole = 1;
@@ -151,7 +156,7 @@ static int spread_groups(Loader *l, const OnnxNode *o, FsrNode *n, int planes, i
     return 0;
 }
 
-static int conv_weights(const Loader *l, const OnnxNode *o, const OnnxTensor **w)
+static int conv_weights(Loader *l, const OnnxNode *o, const OnnxTensor **w)
 {
     if (!(*w = fsr_load_find_tensor(l, str(o->input[1]))))
         return FAIL(l, -EINVAL, "Conv '%.80s': weights '%.80s' are missing", label(o),
@@ -178,6 +183,9 @@ static int add_conv(Loader *l, const OnnxNode *o)
         (src = ret = fsr_load_resolve(l, str(o->input[0]))) < 0 || (ret = conv_weights(l, o, &w)) < 0)
         return ret;
     in = &l->net->nodes[src];
+    if (in->rank != 4)
+        return FAIL(l, -ENOSYS, "Conv '%.80s': its input has %d dimensions, must have 4", label(o),
+                    in->rank);
     if (groups < 1 || groups > FSR_NN_MAX_CHANNELS || w->dims[1] * groups > FSR_NN_MAX_CHANNELS ||
         w->dims[0] % groups)
         return FAIL(l, -EINVAL, "Conv '%.80s': %lld groups do not divide its planes", label(o),
@@ -216,17 +224,17 @@ static int resolve_all(Loader *l, const OnnxNode *o, int *in)
 
 static int add_relu(Loader *l, const OnnxNode *o)
 {
-    int in[1], ret;
+    int      src = fsr_load_one_input(l, o, 1, "");
     FsrNode *n;
 
-    if ((ret = fsr_load_check_attrs(l, o, "")) < 0 || (ret = fsr_load_check_inputs(l, o, 1, 1)) < 0 ||
-        (ret = resolve_all(l, o, in)) < 0)
-        return ret;
+    if (src < 0)
+        return src;
     n = fsr_load_add_node(l, FSR_OP_RELU, label(o));
     n->nb_in    = 1;
-    n->in[0]    = in[0];
-    n->channels = l->net->nodes[in[0]].channels;
-    n->scale    = l->net->nodes[in[0]].scale;
+    n->in[0]    = src;
+    n->rank     = l->net->nodes[src].rank;
+    n->channels = l->net->nodes[src].channels;
+    n->scale    = l->net->nodes[src].scale;
     return l->net->nb_nodes - 1;
 }
 
@@ -237,8 +245,7 @@ static int add_shuffle(Loader *l, const OnnxNode *o)
     int in[1], ret;
     FsrNode *n, *src;
 
-    if ((ret = fsr_load_check_attrs(l, o, " blocksize mode ")) < 0 ||
-        (ret = fsr_load_check_inputs(l, o, 1, 1)) < 0 || (ret = resolve_all(l, o, in)) < 0)
+    if ((ret = in[0] = fsr_load_picture(l, o, 1, " blocksize mode ")) < 0)
         return ret;
     src = &l->net->nodes[in[0]];
     if (mode && !fsr_load_attr_is(mode, "DCR") && !fsr_load_attr_is(mode, "CRD"))
@@ -252,7 +259,7 @@ static int add_shuffle(Loader *l, const OnnxNode *o)
     n = fsr_load_add_node(l, FSR_OP_SHUFFLE, label(o));
     n->nb_in    = 1;
     n->in[0]    = in[0];
-    n->block    = (int)block;
+    n->block    = n->block_y = (int)block;
     n->crd      = mode && fsr_load_attr_is(mode, "CRD");
     n->channels = src->channels / (int)(block * block);
     n->scale    = src->scale * (int)block;
@@ -267,18 +274,22 @@ static int different_sizes(const FsrNode *a, const FsrNode *b)
 
 static int add_concat(Loader *l, const OnnxNode *o)
 {
-    int in[FSR_NN_MAX_INPUTS], ret, channels = 0;
-    int64_t axis = fsr_load_attr_int(o, "axis", 0);
+    int in[FSR_NN_MAX_INPUTS], ret, channels = 0, axis;
+    const FsrNode *first;
     FsrNode *n;
 
     if ((ret = fsr_load_check_attrs(l, o, " axis ")) < 0 ||
         (ret = fsr_load_check_inputs(l, o, 1, FSR_NN_MAX_INPUTS)) < 0 || (ret = resolve_all(l, o, in)) < 0)
         return ret;
-    if (axis != 1 && axis != -3)
-        return FAIL(l, -ENOSYS, "Concat '%.80s': only axis 1 (planes) is supported", label(o));
+    first = &l->net->nodes[in[0]];
+    if ((ret = axis = fsr_load_axis(l, o, first, fsr_load_attr_int(o, "axis", 0))) < 0)
+        return ret;
     for (size_t i = 0; i < o->n_input; i++) {
-        channels += l->net->nodes[in[i]].channels;
-        if (different_sizes(&l->net->nodes[in[i]], &l->net->nodes[in[0]]))
+        const FsrNode *v = &l->net->nodes[in[i]];
+
+        channels = axis == 1 || !i ? channels + v->channels : channels;
+        if ((axis == 1 && different_sizes(v, first)) || (axis != 1 && v->channels != first->channels) ||
+            v->rank != first->rank)
             return FAIL(l, -EINVAL, "Concat '%.80s': inputs of different sizes", label(o));
     }
     if (channels > FSR_NN_MAX_CHANNELS)
@@ -287,15 +298,44 @@ static int add_concat(Loader *l, const OnnxNode *o)
     n = fsr_load_add_node(l, FSR_OP_CONCAT, label(o));
     n->nb_in = (int)o->n_input;
     memcpy(n->in, in, o->n_input * sizeof(*in));
+    n->axis     = axis;
+    n->rank     = first->rank;
     n->channels = channels;
-    n->scale    = l->net->nodes[in[0]].scale;
+    n->scale    = axis == 1 ? first->scale : 0;
+    if (!n->scale)
+        l->net->whole = 1;
+    return l->net->nb_nodes - 1;
+}
+
+/* Any two values that broadcast. */
+static int add_binary(Loader *l, const OnnxNode *o, FsrOp op)
+{
+    int in[2], ret;
+    FsrNode *n;
+    const FsrNode *a, *b;
+
+    if ((ret = resolve_all(l, o, in)) < 0)
+        return ret;
+    a = &l->net->nodes[in[0]];
+    b = &l->net->nodes[in[1]];
+    if (different_sizes(a, b) || (a->channels != b->channels && a->channels != 1 && b->channels != 1))
+        return FAIL(l, -ENOSYS, "%s '%.80s': inputs of different shapes are not supported",
+                    o->op_type, label(o));
+    n = fsr_load_add_node(l, op, label(o));
+    n->nb_in    = 2;
+    n->in[0]    = in[0];
+    n->in[1]    = in[1];
+    n->rank     = a->rank > b->rank ? a->rank : b->rank;
+    n->channels = a->channels > b->channels ? a->channels : b->channels;
+    n->scale    = a->scale && b->scale ? a->scale : 0;
+    if (!n->scale || op == FSR_OP_PRELU)
+        l->net->whole = 1;
     return l->net->nb_nodes - 1;
 }
 
 /* ---- operators on single values ----------------------------------------------- */
 
-/* A map of node src, with room for one or two factors per plane. */
-static int add_map(Loader *l, const OnnxNode *o, int src, FsrMap map)
+int fsr_load_add_map(Loader *l, const OnnxNode *o, int src, FsrMap map)
 {
     const FsrNode *in = &l->net->nodes[src];
     const size_t   room = fsr_nn_stride(in->channels, 0);
@@ -304,6 +344,7 @@ static int add_map(Loader *l, const OnnxNode *o, int src, FsrMap map)
     n->map      = map;
     n->nb_in    = 1;
     n->in[0]    = src;
+    n->rank     = in->rank;
     n->channels = in->channels;
     n->scale    = in->scale;
     n->weights  = calloc(room, sizeof(*n->weights));
@@ -313,9 +354,15 @@ static int add_map(Loader *l, const OnnxNode *o, int src, FsrMap map)
     return l->net->nb_nodes - 1;
 }
 
-/* A tensor with one value or one for each plane: rank 1 where the operator says so
- * (vector), else planes at the third dimension from the end. */
-static int per_plane(Loader *l, const OnnxNode *o, const char *name, int channels, int vector,
+static int is_per_plane(const OnnxTensor *t, int channels, int vector)
+{
+    for (size_t i = 0; i < t->n_dims; i++)
+        if (t->dims[i] != 1 && (t->dims[i] != channels || i + (vector ? 1 : 3) != t->n_dims))
+            return 0;
+    return 1;
+}
+
+int fsr_load_per_plane(Loader *l, const OnnxNode *o, const char *name, int channels, int vector,
                      float *dst)
 {
     const OnnxTensor *t = fsr_load_find_tensor(l, name);
@@ -327,11 +374,10 @@ static int per_plane(Loader *l, const OnnxNode *o, const char *name, int channel
         return FAIL(l, -EINVAL, "%s '%.80s': tensor '%.80s' is missing", o->op_type, label(o), name);
     if ((ret = fsr_load_tensor_count(l, t, &count)) < 0)
         return ret;
-    for (size_t i = 0; i < t->n_dims; i++)
-        if (t->dims[i] != 1 && (t->dims[i] != channels || i + (vector ? 1 : 3) != t->n_dims))
-            return FAIL(l, -ENOSYS, "%s '%.80s': '%.80s' must have one value or one for each "
-                        "plane", o->op_type, label(o), name);
-    if ((ret = fsr_load_read_tensor(l, t, &v)) >= 0)
+    if (!is_per_plane(t, channels, vector))
+        return FAIL(l, -ENOSYS, "%s '%.80s': '%.80s' must have one value or one for each plane",
+                    o->op_type, label(o), name);
+    if ((ret = fsr_load_read_numbers(l, t, &v)) >= 0)
         for (int c = 0; c < channels; c++)
             dst[c] = v[count == 1 ? 0 : c];
     free(v);
@@ -346,7 +392,7 @@ static int scalar(Loader *l, const OnnxNode *o, const char *attr, size_t i, floa
     *dst = a ? a->f : def;
     if (o->n_input <= i || !*str(o->input[i]))
         return 0;
-    return per_plane(l, o, o->input[i], 1, 1, dst);
+    return fsr_load_per_plane(l, o, o->input[i], 1, 1, dst);
 }
 
 int fsr_load_one_input(Loader *l, const OnnxNode *o, size_t max_inputs, const char *attrs)
@@ -362,6 +408,30 @@ int fsr_load_one_input(Loader *l, const OnnxNode *o, size_t max_inputs, const ch
     return src;
 }
 
+int fsr_load_picture(Loader *l, const OnnxNode *o, size_t max_inputs, const char *attrs)
+{
+    const int src = fsr_load_one_input(l, o, max_inputs, attrs);
+
+    if (src >= 0 && l->net->nodes[src].rank != 4)
+        return FAIL(l, -ENOSYS, "%s '%.80s': its input has %d dimensions, must have 4", o->op_type,
+                    label(o), l->net->nodes[src].rank);
+    return src;
+}
+
+int fsr_load_axis(const Loader *l, const OnnxNode *o, const FsrNode *value, int64_t axis)
+{
+    const int rank = value->rank;
+
+    if (axis < -rank || axis >= rank)
+        return FAIL(l, -EINVAL, "%s '%.80s': axis %lld of %d dimensions", o->op_type, label(o),
+                    (long long)axis, rank);
+    axis += axis < 0 ? 4 : 4 - rank;
+    if (!axis)
+        return FAIL(l, -ENOSYS, "%s '%.80s': the axis of batches is not supported", o->op_type,
+                    label(o));
+    return (int)axis;
+}
+
 static int add_slope(Loader *l, const OnnxNode *o)
 {
     const OnnxAttr *alpha = fsr_load_find_attr(o, "alpha");
@@ -373,11 +443,14 @@ static int add_slope(Loader *l, const OnnxNode *o)
         return src;
     if (prelu && (ret = fsr_load_check_inputs(l, o, 2, 2)) < 0)
         return ret;
-    if ((ret = add_map(l, o, src, FSR_MAP_SLOPE)) < 0)
+    if (prelu && fsr_load_find_tensor(l, str(o->input[1])) &&
+        !is_per_plane(fsr_load_find_tensor(l, str(o->input[1])), l->net->nodes[src].channels, 0))
+        return add_binary(l, o, FSR_OP_PRELU);
+    if ((ret = fsr_load_add_map(l, o, src, FSR_MAP_SLOPE)) < 0)
         return ret;
     n = &l->net->nodes[ret];
     if (prelu) {
-        int code = per_plane(l, o, str(o->input[1]), n->channels, 0, n->weights);
+        int code = fsr_load_per_plane(l, o, str(o->input[1]), n->channels, 0, n->weights);
         return code < 0 ? code : ret;
     }
     for (int c = 0; c < n->channels; c++)
@@ -394,7 +467,7 @@ static int add_clip(Loader *l, const OnnxNode *o)
         return src;
     if ((ret = scalar(l, o, "min", 1, -FLT_MAX, &lo)) < 0 ||
         (ret = scalar(l, o, "max", 2, FLT_MAX, &hi)) < 0 ||
-        (ret = add_map(l, o, src, FSR_MAP_CLIP)) < 0)
+        (ret = fsr_load_add_map(l, o, src, FSR_MAP_CLIP)) < 0)
         return ret;
     l->net->nodes[ret].weights[0] = lo;
     l->net->nodes[ret].bias[0]    = hi;
@@ -409,7 +482,7 @@ static int add_curve(Loader *l, const OnnxNode *o)
 
     if ((src = fsr_load_one_input(l, o, 1, hard ? " alpha beta " : "")) < 0)
         return src;
-    ret = add_map(l, o, src, hard ? FSR_MAP_HARD_SIGMOID :
+    ret = fsr_load_add_map(l, o, src, hard ? FSR_MAP_HARD_SIGMOID :
                   !strcmp(o->op_type, "Tanh") ? FSR_MAP_TANH : FSR_MAP_SIGMOID);
     if (ret >= 0) {
         l->net->nodes[ret].weights[0] = alpha ? alpha->f : 0.2f;
@@ -424,20 +497,20 @@ static int add_batch_norm(Loader *l, const OnnxNode *o)
     float  *t = NULL;               /* scale, shift, mean, variance of each plane */
     int     src, ret, planes;
 
-    if ((src = fsr_load_one_input(l, o, 5, " epsilon momentum training_mode spatial ")) < 0)
+    if ((src = fsr_load_picture(l, o, 5, " epsilon momentum training_mode spatial ")) < 0)
         return src;
     if ((ret = fsr_load_check_inputs(l, o, 5, 5)) < 0)
         return ret;
     if (fsr_load_attr_int(o, "training_mode", 0) || fsr_load_attr_int(o, "spatial", 1) != 1)
         return FAIL(l, -ENOSYS, "BatchNormalization '%.80s': only inference over planes is "
                     "supported", label(o));
-    if ((ret = add_map(l, o, src, FSR_MAP_AFFINE)) < 0)
+    if ((ret = fsr_load_add_map(l, o, src, FSR_MAP_AFFINE)) < 0)
         return ret;
     planes = l->net->nodes[ret].channels;
     if (!(t = malloc(4 * planes * sizeof(*t))))
         return FAIL(l, -ENOMEM, "out of memory");
     for (int i = 0, code; i < 4; i++)
-        if ((code = per_plane(l, o, str(o->input[i + 1]), planes, 1, t + i * planes)) < 0)
+        if ((code = fsr_load_per_plane(l, o, str(o->input[i + 1]), planes, 1, t + i * planes)) < 0)
             ret = code;
     for (int c = 0; ret >= 0 && c < planes; c++) {
         const double var = t[3 * planes + c] + (double)(eps ? eps->f : 1e-5f);
@@ -468,10 +541,10 @@ static int add_with_constant(Loader *l, const OnnxNode *o, int side, FsrOp op)
     if (!l->net->nodes[src].channels)
         return FAIL(l, -EINVAL, "%s '%.80s': the model does not say how many planes its input has",
                     o->op_type, label(o));
-    if ((ret = add_map(l, o, src, FSR_MAP_AFFINE)) < 0)
+    if ((ret = fsr_load_add_map(l, o, src, FSR_MAP_AFFINE)) < 0)
         return ret;
     n = &l->net->nodes[ret];
-    code = per_plane(l, o, str(o->input[side]), n->channels, 0,
+    code = fsr_load_per_plane(l, o, str(o->input[side]), n->channels, 0,
                      op == FSR_OP_MUL ? n->weights : n->bias);
     if (code < 0)
         return code;
@@ -487,141 +560,204 @@ static int add_arithmetic(Loader *l, const OnnxNode *o)
 {
     const FsrOp op = !strcmp(o->op_type, "Add") ? FSR_OP_ADD :
                      !strcmp(o->op_type, "Sub") ? FSR_OP_SUB : FSR_OP_MUL;
-    int in[2], ret;
-    FsrNode *n;
-    const FsrNode *a, *b;
+    int ret;
 
     if ((ret = fsr_load_check_attrs(l, o, "")) < 0 || (ret = fsr_load_check_inputs(l, o, 2, 2)) < 0)
         return ret;
-    for (int side = 0; side < 2; side++)
-        if (fsr_load_find_tensor(l, str(o->input[side])))
+    for (int side = 0; side < 2; side++) {
+        const OnnxTensor *t = fsr_load_find_tensor(l, str(o->input[side]));
+        const int other = t ? fsr_load_resolve(l, str(o->input[!side])) : 0;
+
+        if (other < 0)
+            return other;
+        if (t && is_per_plane(t, l->net->nodes[other].channels, 0))
             return add_with_constant(l, o, side, op);
-    if ((ret = resolve_all(l, o, in)) < 0)
-        return ret;
-    a = &l->net->nodes[in[0]];
-    b = &l->net->nodes[in[1]];
-    if (different_sizes(a, b) || (a->channels != b->channels && a->channels != 1 && b->channels != 1))
-        return FAIL(l, -ENOSYS, "%s '%.80s': inputs of different shapes are not supported",
-                    o->op_type, label(o));
-    n = fsr_load_add_node(l, op, label(o));
-    n->nb_in    = 2;
-    n->in[0]    = in[0];
-    n->in[1]    = in[1];
-    n->channels = a->channels > b->channels ? a->channels : b->channels;
-    n->scale    = a->scale;
-    return l->net->nb_nodes - 1;
+    }
+    return add_binary(l, o, op);
 }
 
-/* ---- enlargement by convolution and pixel shuffle -------------------------------- */
+/* ---- ConvTranspose: convolution, pixel shuffle, and what is too much taken away -------- */
 
-/* A convolution with block^2 results for each plane, kernel k x k around each sample (first
- * tap at -pad), and the shuffle that puts them in place. weights: made here, zero. */
-static int add_enlarging(Loader *l, const OnnxNode *o, int src, int planes, int block, int k, int pad)
-{
-    const FsrNode *in = &l->net->nodes[src];
-    const size_t taps = (size_t)in->channels * k * k;
-    FsrNode *n;
-
-    if (block < 1 || block * in->scale > FSR_NN_MAX_SCALE || k > FSR_NN_MAX_KERNEL ||
-        (int64_t)planes * block * block > FSR_NN_MAX_CHANNELS)
-        return FAIL(l, -ENOSYS, "%s '%.80s': enlargement by %d with a kernel this large is not "
-                    "supported", o->op_type, label(o), block);
-    if ((l->weights += (int64_t)planes * block * block * taps) > FSR_NN_MAX_WEIGHTS)
-        return FAIL(l, -E2BIG, "more than %lld weights in all", (long long)FSR_NN_MAX_WEIGHTS);
-    n = fsr_load_add_node(l, FSR_OP_CONV, label(o));
-    n->nb_in    = 1;
-    n->in[0]    = src;
-    n->scale    = in->scale;
-    n->channels = planes * block * block;
-    n->kw       = n->kh = k;
-    n->sx       = n->sy = 1;
-    n->pad_left = n->pad_top = pad;
-    n->pad_right = n->pad_bottom = k - 1 - pad;
-    n->weights  = calloc(n->channels * taps, sizeof(*n->weights));
-    n->bias     = calloc(n->channels, sizeof(*n->bias));
-    if (!n->weights || !n->bias)
-        return FAIL(l, -ENOMEM, "out of memory");
-    n = fsr_load_add_node(l, FSR_OP_SHUFFLE, label(o));
-    n->nb_in    = 1;
-    n->in[0]    = l->net->nb_nodes - 2;
-    n->block    = block;
-    n->crd      = 1;
-    n->channels = planes;
-    n->scale    = in->scale * block;
-    return l->net->nb_nodes - 1;
-}
+/* One axis of it. Result sample Y = s y + phase gets input y + d through tap phase + pad - s d. */
+typedef struct Stretch {
+    int k, s, dilation, pad;
+    int size, first;        /* of the convolution: d from first on */
+    int more;               /* blocks of s samples beyond those of the input */
+    int surplus;            /* samples at the end that are none of the result */
+} Stretch;
 
 static int floor_div(int a, int b)
 {
     return a >= 0 ? a / b : -((-a + b - 1) / b);
 }
 
-/* Result sample Y = s y + phase gets input y + d through tap phase + pad - s d. */
-static void split_phases(const FsrNode *in, FsrNode *n, const float *w, int planes, int s, int k,
-                         int pad)
+/* begin, end: pads; extra: output_padding; same: FSR_SAME_NO or the result is s times as large. */
+static int stretch(Stretch *t, int begin, int end, int extra, FsrSame same)
 {
-    for (int c = 0; c < planes; c++)
-        for (int phase = 0; phase < s * s; phase++)
-            for (int i = 0; i < in->channels; i++)
-                for (int y = 0; y < n->kh; y++)
-                    for (int x = 0; x < n->kw; x++) {
-                        const int ty = phase / s + pad - s * (y - n->pad_top);
-                        const int tx = phase % s + pad - s * (x - n->pad_left);
-                        if (ty >= 0 && ty < k && tx >= 0 && tx < k)
-                            n->weights[((((size_t)c * s * s + phase) * in->channels + i) * n->kh +
-                                        y) * n->kw + x] =
-                                w[(((size_t)i * planes + c) * k + ty) * k + tx];
-                    }
+    const int span = (t->k - 1) * t->dilation + 1, all = span + extra - t->s;
+    int behind = span + extra - begin - end - t->s;     /* samples of the result beyond s times the input */
+
+    if (same != FSR_SAME_NO) {
+        begin  = all < 0 ? 0 : same == FSR_SAME_UPPER ? all / 2 : all - all / 2;
+        behind = 0;
+    }
+    t->pad     = begin;
+    t->first   = -floor_div(-(begin - span + 1), t->s);
+    t->size    = floor_div(t->s - 1 + begin, t->s) - t->first + 1;
+    t->more    = -floor_div(-behind, t->s);
+    t->surplus = t->more * t->s - behind;
+    return begin < span && t->size <= FSR_NN_MAX_KERNEL &&
+           t->more + t->size - 1 + t->first >= 0;       /* pads of the convolution */
 }
 
-/* ConvTranspose that enlarges by its stride. */
-static int add_conv_transpose(Loader *l, const OnnxNode *o)
+static void split_phases(FsrNode *n, const float *w, int in_planes, int planes, int groups,
+                         const Stretch *x, const Stretch *y)
 {
-    const OnnxAttr *strides = fsr_load_find_attr(o, "strides"), *pads = fsr_load_find_attr(o, "pads");
-    const OnnxAttr *extra = fsr_load_find_attr(o, "output_padding");
-    const OnnxTensor *w;
-    float *v = NULL, *bias = NULL;
-    int src, ret, s, k, pad, planes, first, last;
+    const int per = in_planes / groups, own = planes / groups;
 
-    if ((src = fsr_load_one_input(l, o, 3, " dilations group kernel_shape pads strides output_padding ")) < 0)
-        return src;
-    if (!(w = o->n_input > 1 ? fsr_load_find_tensor(l, str(o->input[1])) : NULL) || w->n_dims != 4)
-        return FAIL(l, -EINVAL, "ConvTranspose '%.80s': its weights are missing or not 4-D", label(o));
-    if (w->dims[0] != l->net->nodes[src].channels || w->dims[1] < 1 ||
-        w->dims[1] > FSR_NN_MAX_CHANNELS || w->dims[2] < 1 || w->dims[2] > 4 * FSR_NN_MAX_KERNEL ||
-        w->dims[2] != w->dims[3])
-        return FAIL(l, -ENOSYS, "ConvTranspose '%.80s': only square kernels, weights for as many "
-                    "planes as its input has", label(o));
-    planes = (int)w->dims[1];
-    k      = (int)w->dims[2];
-    s      = strides && strides->n_ints == 2 && strides->ints[0] == strides->ints[1] &&
-             strides->ints[0] > 0 && strides->ints[0] <= FSR_NN_MAX_SCALE ? (int)strides->ints[0] : 0;
-    pad    = pads && pads->n_ints == 4 && pads->ints[0] == pads->ints[1] && pads->ints[0] >= 0 &&
-             pads->ints[0] < k ? (int)pads->ints[0] : pads ? -1 : 0;
-    if (!s || pad < 0 || fsr_load_attr_int(o, "group", 1) != 1 || !all_ones(fsr_load_find_attr(o, "dilations")) ||
-        (pads && pads->ints[2] != pads->ints[3]) ||
-        (extra && (extra->n_ints != 2 || extra->ints[0] != extra->ints[1])) ||
-        k - pad - (pads ? pads->ints[2] : 0) + (extra ? extra->ints[0] : 0) != s)
-        return FAIL(l, -ENOSYS, "ConvTranspose '%.80s': only one group, equal strides, and pads that "
-                    "make the result exactly that many times as large", label(o));
-    first = floor_div(pad - k + 1 + s - 1, s);          /* smallest and largest d of split_phases */
-    last  = floor_div(s - 1 + pad, s);
-    if ((ret = fsr_load_read_tensor(l, w, &v)) < 0 ||
-        (ret = add_enlarging(l, o, src, planes, s, last - first + 1, -first)) < 0)
-        goto end;
-    split_phases(&l->net->nodes[src], &l->net->nodes[ret - 1], v, planes, s, k, pad);
-    if (o->n_input > 2 && *str(o->input[2])) {
-        int code = (bias = malloc(planes * sizeof(*bias))) ?
-                   per_plane(l, o, o->input[2], planes, 1, bias) : FAIL(l, -ENOMEM, "out of memory");
-        if (code < 0)
-            ret = code;
-        for (int c = 0; ret >= 0 && c < planes * s * s; c++)
-            l->net->nodes[ret - 1].bias[c] = bias[c / (s * s)];
+    for (int c = 0; c < n->channels; c++)
+        for (int i = c / (x->s * y->s) / own * per, end = i + per; i < end; i++)
+            for (int ky = 0; ky < n->kh; ky++)
+                for (int kx = 0; kx < n->kw; kx++) {
+                    const int ty = c % (x->s * y->s) / x->s + y->pad - y->s * (ky + y->first);
+                    const int tx = c % x->s + x->pad - x->s * (kx + x->first);
+
+                    if (ty >= 0 && tx >= 0 && ty % y->dilation == 0 && tx % x->dilation == 0 &&
+                        ty / y->dilation < y->k && tx / x->dilation < x->k)
+                        n->weights[(((size_t)c * in_planes + i) * n->kh + ky) * n->kw + kx] =
+                            w[(((size_t)i * own + c / (x->s * y->s) % own) * y->k + ty / y->dilation) *
+                              x->k + tx / x->dilation];
+                }
+}
+
+/* Weights and bias of the convolution. */
+static int fill_transposed(Loader *l, const OnnxNode *o, FsrNode *n, const OnnxTensor *w, int groups,
+                           const Stretch *x, const Stretch *y)
+{
+    const int   phases = x->s * y->s, planes = n->channels / phases, in_planes = (int)w->dims[0];
+    const size_t count = (size_t)n->channels * in_planes * n->kw * n->kh;
+    float *v = NULL, *bias = NULL;
+    int    ret;
+
+    if ((l->weights += count) > FSR_NN_MAX_WEIGHTS)
+        return FAIL(l, -E2BIG, "more than %lld weights in all", (long long)FSR_NN_MAX_WEIGHTS);
+    n->weights = calloc(count, sizeof(*n->weights));
+    n->bias    = calloc(n->channels, sizeof(*n->bias));
+    bias       = calloc(planes, sizeof(*bias));
+    if (!n->weights || !n->bias || !bias)
+        ret = FAIL(l, -ENOMEM, "out of memory");
+    else if ((ret = fsr_load_read_tensor(l, w, &v)) >= 0 && o->n_input > 2 && *str(o->input[2]))
+        ret = fsr_load_per_plane(l, o, o->input[2], planes, 1, bias);
+    if (ret >= 0) {
+        split_phases(n, v, in_planes, planes, groups, x, y);
+        for (int c = 0; c < n->channels; c++)
+            n->bias[c] = bias[c / phases];
     }
-end:
     free(v);
     free(bias);
     return ret;
+}
+
+/* Attributes -> both axes and the result's size where the file gives it. */
+static int transposed_attrs(Loader *l, const OnnxNode *o, FsrNode *n, Stretch *x, Stretch *y, int *fixed)
+{
+    const OnnxAttr *extra = fsr_load_find_attr(o, "output_padding"), *k = fsr_load_find_attr(o, "kernel_shape");
+    const OnnxAttr *shape = fsr_load_find_attr(o, "output_shape");
+    const size_t nb = shape ? shape->n_ints : 0;
+    int ret;
+
+    if ((ret = fsr_load_window(l, o, n)) < 0)
+        return ret;
+    if ((extra && (extra->n_ints != 2 || extra->ints[0] < 0 || extra->ints[1] < 0 ||
+                   extra->ints[0] > FSR_NN_MAX_KERNEL || extra->ints[1] > FSR_NN_MAX_KERNEL)) ||
+        (k && (k->n_ints != 2 || k->ints[0] != y->k || k->ints[1] != x->k)) ||
+        (shape && ((nb != 2 && nb != 4) || shape->ints[nb - 2] < 1 || shape->ints[nb - 1] < 1 ||
+                   shape->ints[nb - 2] > FSR_NN_MAX_SIZE || shape->ints[nb - 1] > FSR_NN_MAX_SIZE)))
+        return FAIL(l, -EINVAL, "ConvTranspose '%.80s': output_padding, kernel_shape or output_shape is "
+                    "out of range", label(o));
+    x->s = n->sx;
+    y->s = n->sy;
+    x->dilation = n->dx;
+    y->dilation = n->dy;
+    fixed[0] = shape ? (int)shape->ints[nb - 1] : 0;
+    fixed[1] = shape ? (int)shape->ints[nb - 2] : 0;
+    if (shape)
+        n->pad_left = n->pad_top = n->pad_right = n->pad_bottom = 0;
+    if (!stretch(x, n->pad_left, n->pad_right, extra ? (int)extra->ints[1] : 0, shape ? FSR_SAME_NO : n->same) ||
+        !stretch(y, n->pad_top, n->pad_bottom, extra ? (int)extra->ints[0] : 0, shape ? FSR_SAME_NO : n->same))
+        return FAIL(l, -ENOSYS, "ConvTranspose '%.80s': pads larger than its kernel, or a kernel this large "
+                    "are not supported", label(o));
+    if (shape) {                /* room for a result that is a little larger than what is made */
+        x->more++;
+        y->more++;
+        x->surplus += x->s;
+        y->surplus += y->s;
+    }
+    return 0;
+}
+
+static int add_conv_transpose(Loader *l, const OnnxNode *o)
+{
+    const int64_t groups = fsr_load_attr_int(o, "group", 1);
+    const OnnxTensor *w;
+    Stretch  x, y;
+    FsrNode *n, attrs = { 0 };
+    int src, ret, scale, fixed[2] = { 0 };
+
+    if ((src = fsr_load_picture(l, o, 3, " auto_pad dilations group kernel_shape pads strides "
+                                "output_padding output_shape ")) < 0)
+        return src;
+    if (!(w = o->n_input > 1 ? fsr_load_find_tensor(l, str(o->input[1])) : NULL) || w->n_dims != 4)
+        return FAIL(l, -EINVAL, "ConvTranspose '%.80s': its weights are missing or not 4-D", label(o));
+    if (w->dims[0] != l->net->nodes[src].channels || w->dims[1] < 1 || groups < 1 ||
+        w->dims[0] % groups || w->dims[1] > FSR_NN_MAX_CHANNELS / groups || w->dims[2] < 1 ||
+        w->dims[3] < 1 || w->dims[2] > 4 * FSR_NN_MAX_KERNEL || w->dims[3] > 4 * FSR_NN_MAX_KERNEL)
+        return FAIL(l, -ENOSYS, "ConvTranspose '%.80s': its weights do not fit its input, or are too "
+                    "large", label(o));
+    attrs.kw = x.k = (int)w->dims[3];
+    attrs.kh = y.k = (int)w->dims[2];
+    if ((ret = transposed_attrs(l, o, &attrs, &x, &y, fixed)) < 0)
+        return ret;
+    scale = l->net->nodes[src].scale * x.s;
+    if (x.s > FSR_NN_MAX_SCALE || y.s > FSR_NN_MAX_SCALE || scale > FSR_NN_MAX_SCALE ||
+        w->dims[1] * groups * x.s * y.s > FSR_NN_MAX_CHANNELS)
+        return FAIL(l, -ENOSYS, "ConvTranspose '%.80s': enlargement by %dx%d is not supported", label(o),
+                    x.s, y.s);
+    if (x.s != y.s || x.more || y.more || x.surplus || y.surplus || !scale) {
+        scale = 0;
+        l->net->whole = 1;
+    }
+    n = fsr_load_add_node(l, FSR_OP_CONV, label(o));
+    n->nb_in      = 1;
+    n->in[0]      = src;
+    n->scale      = scale ? scale / x.s : 0;
+    n->channels   = (int)(w->dims[1] * groups) * x.s * y.s;
+    n->kw         = x.size;
+    n->kh         = y.size;
+    n->sx         = n->sy = 1;
+    n->pad_left   = -x.first;
+    n->pad_top    = -y.first;
+    n->pad_right  = x.more + x.size - 1 + x.first;
+    n->pad_bottom = y.more + y.size - 1 + y.first;
+    if ((ret = fill_transposed(l, o, n, w, (int)groups, &x, &y)) < 0)
+        return ret;
+    n = fsr_load_add_node(l, FSR_OP_SHUFFLE, label(o));
+    n->nb_in    = 1;
+    n->in[0]    = l->net->nb_nodes - 2;
+    n->block    = x.s;
+    n->block_y  = y.s;
+    n->crd      = 1;
+    n->channels = (int)(w->dims[1] * groups);
+    n->scale    = scale;
+    if (x.surplus || y.surplus || fixed[0]) {
+        n = fsr_load_add_sized(l, o, FSR_OP_PAD, l->net->nb_nodes - 1);
+        n->pad_right  = -x.surplus;
+        n->pad_bottom = -y.surplus;
+        n->same       = attrs.same;
+        n->w          = fixed[0];
+        n->h          = fixed[1];
+    }
+    return l->net->nb_nodes - 1;
 }
 
 static int add_identity(Loader *l, const OnnxNode *o)
@@ -635,20 +771,31 @@ static const struct {
     int       (*add)(Loader *l, const OnnxNode *o);
 } operators[] = {
     { "Add",                add_arithmetic },
+    { "AveragePool",        fsr_load_pool },
     { "BatchNormalization", add_batch_norm },
     { "Clip",               add_clip },
     { "Concat",             add_concat },
     { "Conv",               add_conv },
     { "ConvTranspose",      add_conv_transpose },
     { "DepthToSpace",       add_shuffle },
+    { "DequantizeLinear",   fsr_load_dequantize },
+    { "Flatten",            fsr_load_reshape },
+    { "Gemm",               fsr_load_gemm },
+    { "GlobalAveragePool",  fsr_load_global_pool },
     { "HardSigmoid",        add_curve },
     { "Identity",           add_identity },
     { "LeakyRelu",          add_slope },
+    { "MaxPool",            fsr_load_pool },
     { "Mul",                add_arithmetic },
     { "PRelu",              add_slope },
+    { "Pad",                fsr_load_pad },
+    { "QuantizeLinear",     fsr_load_quantize },
     { "Relu",               add_relu },
+    { "Reshape",            fsr_load_reshape },
     { "Resize",             fsr_load_resize },
     { "Sigmoid",            add_curve },
+    { "Slice",              fsr_load_slice },
+    { "SpaceToDepth",       fsr_load_unshuffle },
     { "Sub",                add_arithmetic },
     { "Tanh",               add_curve },
     { "Upsample",           fsr_load_resize },
@@ -661,6 +808,9 @@ int fsr_load_operator(Loader *l, const OnnxNode *o)
     if (*str(o->domain) && strcmp(o->domain, "ai.onnx"))
         return FAIL(l, -ENOSYS, "node '%.80s': operator %.40s of domain '%.40s' is not supported",
                     label(o), op, o->domain);
+    for (size_t i = 1; i < o->n_output; i++)
+        if (*str(o->output[i]))
+            return FAIL(l, -ENOSYS, "%s '%.80s': only its first output is supported", op, label(o));
     for (size_t i = 0; i < sizeof(operators) / sizeof(*operators); i++)
         if (!strcmp(op, operators[i].name))
             return operators[i].add(l, o);

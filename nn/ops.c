@@ -7,6 +7,8 @@
 
 static float combine(FsrOp op, float a, float b)
 {
+    if (op == FSR_OP_PRELU)
+        return a < 0 ? a * b : a;
     return op == FSR_OP_MUL ? a * b : op == FSR_OP_SUB ? a - b : a + b;
 }
 
@@ -18,9 +20,8 @@ static float plane(const FsrRow *r, int x, int c)
     return r->bf16 ? fsr_from_bf16(((const uint16_t *)sample)[c]) : sample[c];
 }
 
-/* Any formats and planes. */
-static void slow(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride, const FsrRow *a,
-                 const FsrRow *b, int width)
+void fsr_ops_broadcast(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
+                       const FsrRow *a, const FsrRow *b, int width)
 {
     const int planes = a->planes > b->planes ? a->planes : b->planes;
 
@@ -49,7 +50,7 @@ void fsr_ops_arithmetic(FsrOp op, int relu, float *dst, int dst_bf16, int dst_st
     const size_t n = (size_t)width * dst_stride;
 
     if (a->planes != b->planes || a->bf16 != dst_bf16 || b->bf16 != dst_bf16) {
-        slow(op, relu, dst, dst_bf16, dst_stride, a, b, width);
+        fsr_ops_broadcast(op, relu, dst, dst_bf16, dst_stride, a, b, width);
     } else if (dst_bf16) {
         add_bf16(relu, (uint16_t *)dst, (const uint16_t *)a->data, (const uint16_t *)b->data, 2 * n);
     } else {
@@ -95,6 +96,11 @@ void fsr_ops_map(const FsrNode *n, float *dst, const float *src, int stride, int
         for (size_t k = 0; k < len; k++)
             dst[k] = clip(src[k] * a[0] + b[0], 0, 1);
         break;
+    case FSR_MAP_QUANTIZE:
+        for (int x = 0; x < width; x++, src += stride, dst += stride)
+            for (int c = 0; c < n->channels; c++)
+                dst[c] = clip(rintf(src[c] / a[c]) + b[c], n->low, n->top);
+        break;
     case FSR_MAP_SIGMOID:
         for (size_t k = 0; k < len; k++)
             dst[k] = 1 / (1 + expf(-src[k]));
@@ -106,19 +112,43 @@ void fsr_ops_map(const FsrNode *n, float *dst, const float *src, int stride, int
     }
 }
 
-void fsr_ops_interleave(float *dst, const float *src, int planes, int stride, int width)
+void fsr_ops_interleave(float *dst, const float *src, size_t plane, int planes, int stride, int width)
 {
     if (planes == 3 && stride == 3) {
         for (int x = 0; x < width; x++) {
             dst[3 * x]     = src[x];
-            dst[3 * x + 1] = src[width + x];
-            dst[3 * x + 2] = src[2 * width + x];
+            dst[3 * x + 1] = src[plane + x];
+            dst[3 * x + 2] = src[2 * plane + x];
         }
         return;
     }
     for (int x = 0; x < width; x++, dst += stride)
         for (int c = 0; c < planes; c++)
-            dst[c] = src[(size_t)c * width + x];
+            dst[c] = src[c * plane + x];
+}
+
+void fsr_ops_pool(FsrOp op, int first, float *dst, const float *src, int stride)
+{
+    for (int c = 0; c < stride; c++) {
+        const float v = src[c];
+        dst[c] = first ? v : op == FSR_OP_MAX_POOL ? (v > dst[c] ? v : dst[c]) : dst[c] + v;
+    }
+}
+
+void fsr_ops_scale(float *v, int n, float factor)
+{
+    for (int c = 0; c < n; c++)
+        v[c] *= factor;
+}
+
+void fsr_ops_mean(float *dst, const float *src, int stride, size_t n)
+{
+    for (int c = 0; c < stride; c++) {
+        double sum = 0;
+        for (size_t i = 0; i < n; i++)
+            sum += src[i * stride + c];
+        dst[c] = (float)(sum / n);
+    }
 }
 
 void fsr_ops_limit(float *v, size_t n, float top)

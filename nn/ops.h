@@ -15,11 +15,22 @@ typedef struct FsrRow {
 void fsr_ops_arithmetic(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
                         const FsrRow *a, const FsrRow *b, int width);
 
+/* The same for sides of any planes and with a stride of 0 where all samples are one; also PRELU. */
+void fsr_ops_broadcast(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
+                       const FsrRow *a, const FsrRow *b, int width);
+
+/* One more sample of a window: their maximum or sum so far. */
+void fsr_ops_pool(FsrOp op, int first, float *dst, const float *src, int stride);
+void fsr_ops_scale(float *v, int n, float factor);
+
+/* Mean of n samples. */
+void fsr_ops_mean(float *dst, const float *src, int stride, size_t n);
+
 /* n: a map or a Relu, float to float. */
 void fsr_ops_map(const FsrNode *n, float *dst, const float *src, int stride, int width);
 
-/* width samples of planes that lie one behind the other, side by side. */
-void fsr_ops_interleave(float *dst, const float *src, int planes, int stride, int width);
+/* width samples of planes that lie `plane` words apart, side by side. */
+void fsr_ops_interleave(float *dst, const float *src, size_t plane, int planes, int stride, int width);
 
 /* Nothing above top. */
 void fsr_ops_limit(float *v, size_t n, float top);

@@ -334,6 +334,13 @@ const char *fsr_plan_kernel(const FsrPlan *p, int i)
     return p->nodes[i].kernel ? p->nodes[i].kernel->name : "";
 }
 
+const char *fsr_nn_output(const FsrPlan *p, int i, int *planes, int *w, int *h)
+{
+    *planes = p->net->nodes[p->net->outputs[i]].channels;
+    fsr_plan_size(p, p->net->outputs[i], w, h);
+    return p->net->output_names[i];
+}
+
 size_t fsr_nn_plan_bytes(const FsrPlan *plan)
 {
     return plan->bytes;

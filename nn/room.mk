@@ -1,5 +1,5 @@
 # nn: the network core
-LIB_SRC += nn/graph.c nn/load.c nn/load_ops.c nn/load_shape.c nn/plan.c nn/run.c nn/whole.c nn/whole_run.c \
+LIB_SRC += nn/graph.c nn/load.c nn/load_ops.c nn/load_shape.c nn/load_quant.c nn/load_fold.c nn/plan.c nn/run.c nn/whole.c nn/whole_run.c \
            nn/resize.c nn/kernels.c nn/ops.c \
            nn/kernels/conv_c.c nn/kernels/conv_blas.c nn/kernels/depthwise_c.c
 

@@ -52,8 +52,8 @@ void fsr_nn_job_rect(const FsrPlan *p, int job, int *x, int *y, int *w, int *h)
     *x = 0;
     if (p->whole) {
         *y = 0;
-        *w = p->whole->nodes[p->net->output].w;
-        *h = p->whole->nodes[p->net->output].h;
+        *w = p->whole->nodes[fsr_result(p->net, 0)].w;
+        *h = p->whole->nodes[fsr_result(p->net, 0)].h;
         return;
     }
     *y = top * s;
@@ -88,19 +88,22 @@ static float *sample(const Job *t, int i, int r, int x)
 }
 
 /* The picture goes on beyond its border with its border samples. */
-static void input_row(const Job *t, int r, Span s, float *dst)
+static void input_row(const Job *t, int i, int r, Span s, float *dst)
 {
     const FsrPlan     *p  = t->p;
-    const FsrPlanNode *pn = &p->nodes[0];
+    const FsrPlanNode *pn = &p->nodes[i];
     const int  y      = clamp(t->y - pn->margin.top + r, 0, p->height - 1);
     const int  x0     = s.x, n = s.width;
     const int  first  = clamp(x0, 0, p->width - 1), last = clamp(x0 + n - 1, 0, p->width - 1);
     const int  left   = first > x0 ? first - x0 : 0, have = last - first + 1;
-    const int  planes = p->net->nodes[0].channels;
+    const int  planes = p->net->nodes[i].channels;
     float     *row    = planes == 1 ? dst : t->w->memory + p->planar;
+    int        before = 0;              /* planes of the inputs in front */
 
+    for (int k = 0; k < i; k++)
+        before += p->net->nodes[k].channels;
     for (int c = 0; c < planes; c++) {
-        t->io->get(t->io->opaque, c, first, y, have, 1, row + left, n);
+        t->io->get(t->io->opaque, before + c, first, y, have, 1, row + left, n);
         for (int x = 0; x < left; x++)
             row[x] = row[left];
         for (int x = left + have; x < n; x++)
@@ -280,7 +283,7 @@ static void make_span(Job *t, int i, int r, Span s)
     float         *dst = sample(t, i, r, s.x);
 
     switch (n->op) {
-    case FSR_OP_INPUT:   input_row(t, r, s, dst);   break;
+    case FSR_OP_INPUT:   input_row(t, i, r, s, dst); break;
     case FSR_OP_CONV:    conv_row(t, i, r, s, dst); break;
     case FSR_OP_ADD:
     case FSR_OP_SUB:

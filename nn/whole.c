@@ -28,41 +28,124 @@ static int ceil_div(int a, int b)
 
 /* ---- sizes ------------------------------------------------------------------------ */
 
-/* Size of an axis behind a window; fills the pad in front. Negative: the window does not fit. */
-static int window_size(const FsrNode *n, int size, int k, int stride, int before, int after,
-                       int *pad)
+typedef struct Axis {
+    int size, k, dilation, stride, before, after;
+} Axis;
+
+/* Size of an axis behind a window; fills in the pads. Negative: the window does not fit. */
+static int window_size(const FsrNode *n, Axis *a)
 {
+    const int span = (a->k - 1) * a->dilation + 1;
+    int room, result;
+
     if (n->same != FSR_SAME_NO) {
-        int result = ceil_div(size, stride), all = (result - 1) * stride + k - size;
-        all  = all < 0 ? 0 : all;
-        *pad = n->same == FSR_SAME_UPPER ? all / 2 : all - all / 2;
+        result = ceil_div(a->size, a->stride);
+        room   = (result - 1) * a->stride + span - a->size;
+        room   = room < 0 ? 0 : room;
+        a->before = n->same == FSR_SAME_UPPER ? room / 2 : room - room / 2;
+        a->after  = room - a->before;
         return result;
     }
-    *pad = before;
-    return size + before + after < k ? -1 : (size + before + after - k) / stride + 1;
+    room = a->size + a->before + a->after - span;
+    if (room < 0)
+        return -1;
+    result = (n->ceil ? ceil_div(room, a->stride) : room / a->stride) + 1;
+    /* no window begins behind the picture */
+    return n->ceil && (result - 1) * a->stride >= a->size + a->before ? result - 1 : result;
 }
 
-static int equal_size(const Planner *t, int i, int other)
+static void size_window(const FsrNode *n, const FsrWholeNode *in, FsrWholeNode *wn)
 {
-    const FsrWholeNode *a = &t->p->whole->nodes[i], *b = &t->p->whole->nodes[other];
+    const int pool = n->op == FSR_OP_MAX_POOL || n->op == FSR_OP_AVERAGE_POOL;
+    Axis x = { in->w, n->kw, pool ? n->dx : 1, n->sx, n->pad_left, n->pad_right };
+    Axis y = { in->h, n->kh, pool ? n->dy : 1, n->sy, n->pad_top, n->pad_bottom };
 
-    if (a->w == b->w && a->h == b->h)
-        return 0;
+    wn->w = window_size(n, &x);
+    wn->h = window_size(n, &y);
+    wn->pad_left   = x.before;
+    wn->pad_right  = x.after;
+    wn->pad_top    = y.before;
+    wn->pad_bottom = y.after;
+}
+
+static int different(const Planner *t, int i, const FsrWholeNode *a, const FsrWholeNode *b)
+{
     return FAIL(t, -EINVAL, "node '%s': its inputs are %dx%d and %dx%d for this picture size, must be "
                 "equal", t->p->net->nodes[i].name, a->w, a->h, b->w, b->h);
 }
 
+/* All inputs of one size, along the axis of a concatenation of any; or such that broadcast. */
 static int same_size(const Planner *t, int i)
 {
     const FsrNode *n  = &t->p->net->nodes[i];
     FsrWholeNode  *wn = &t->p->whole->nodes[i];
-    int            ret = 0;
+    const int binary = n->op == FSR_OP_ADD || n->op == FSR_OP_SUB || n->op == FSR_OP_MUL ||
+                       n->op == FSR_OP_PRELU;
 
     wn->w = t->p->whole->nodes[n->in[0]].w;
     wn->h = t->p->whole->nodes[n->in[0]].h;
-    for (int j = 1; ret >= 0 && j < n->nb_in; j++)
-        ret = equal_size(t, i, n->in[j]);
-    return ret;
+    for (int j = 1; j < n->nb_in; j++) {
+        const FsrWholeNode *in = &t->p->whole->nodes[n->in[j]];
+
+        if (n->op == FSR_OP_CONCAT && n->axis == 2 && in->w == wn->w)
+            wn->h += in->h;
+        else if (n->op == FSR_OP_CONCAT && n->axis == 3 && in->h == wn->h)
+            wn->w += in->w;
+        else if (binary && (in->w == wn->w || in->w == 1 || wn->w == 1) &&
+                 (in->h == wn->h || in->h == 1 || wn->h == 1)) {
+            wn->w = in->w > wn->w ? in->w : wn->w;
+            wn->h = in->h > wn->h ? in->h : wn->h;
+        } else if (in->w != wn->w || in->h != wn->h || (n->op == FSR_OP_CONCAT && n->axis != 1))
+            return different(t, i, wn, in);
+        if (wn->w > FSR_NN_MAX_SIZE || wn->h > FSR_NN_MAX_SIZE)
+            break;
+    }
+    return 0;
+}
+
+/* Pads; with a result of a given size (ConvTranspose) the surplus and half of the rest go. */
+static int size_pad(const Planner *t, const FsrNode *n, const FsrWholeNode *in, FsrWholeNode *wn)
+{
+    const int x = n->w ? in->w + n->pad_right - n->w : 0, y = n->h ? in->h + n->pad_bottom - n->h : 0;
+
+    wn->pad_left = n->pad_left;
+    wn->pad_top  = n->pad_top;
+    wn->w        = in->w + n->pad_left + n->pad_right;
+    wn->h        = in->h + n->pad_top + n->pad_bottom;
+    if (n->w) {
+        wn->pad_left = x < 0 ? 0 : -(n->same == FSR_SAME_UPPER ? x / 2 : x - x / 2);
+        wn->pad_top  = y < 0 ? 0 : -(n->same == FSR_SAME_UPPER ? y / 2 : y - y / 2);
+        wn->w        = n->w;
+        wn->h        = n->h;
+        if (n->w - wn->pad_left > in->w || n->h - wn->pad_top > in->h)
+            return FAIL(t, -ENOSYS, "node '%s': output_shape is larger than what a picture of %dx%d gives",
+                        n->name, t->p->width, t->p->height);
+    }
+    if (n->pad_mode == FSR_PAD_REFLECT && (n->pad_left >= in->w || n->pad_right >= in->w ||
+                                           n->pad_top >= in->h || n->pad_bottom >= in->h))
+        return FAIL(t, -EINVAL, "node '%s': reflects more samples than there are", n->name);
+    return 0;
+}
+
+static int size_reshape(const Planner *t, const FsrNode *n, const FsrWholeNode *in, int planes,
+                        FsrWholeNode *wn)
+{
+    const int64_t from[4] = { 1, planes, in->h, in->w }, all = (int64_t)planes * in->h * in->w;
+    int64_t to[4] = { 1, 1, 1, 1 };
+
+    for (int i = 0; n->axis >= 0 && i < 4; i++)
+        to[i < n->axis ? 2 : 3] *= from[i];
+    for (int i = 0; n->axis < 0 && i < 4; i++)
+        to[i] = n->shape[i] <= FSR_SHAPE_COPY ? from[FSR_SHAPE_COPY - n->shape[i]] : n->shape[i];
+    if (to[2] == -1)
+        to[2] = to[3] > 0 ? all / (to[1] * to[3]) : 0;
+    else if (to[3] == -1)
+        to[3] = all / (to[1] * to[2]);
+    if (to[1] * to[2] * to[3] != all)
+        return FAIL(t, -EINVAL, "node '%s': %lld samples cannot have that shape", n->name, (long long)all);
+    wn->w = to[3] > FSR_NN_MAX_SIZE ? FSR_NN_MAX_SIZE + 1 : (int)to[3];
+    wn->h = to[2] > FSR_NN_MAX_SIZE ? FSR_NN_MAX_SIZE + 1 : (int)to[2];
+    return 0;
 }
 
 static int size_node(const Planner *t, int i)
@@ -77,20 +160,57 @@ static int size_node(const Planner *t, int i)
         wn->w = t->p->width;
         wn->h = t->p->height;
         break;
+    case FSR_OP_CONST:
+        wn->w = n->w;
+        wn->h = n->h;
+        break;
     case FSR_OP_CONV:
     case FSR_OP_DEPTHWISE:
-        wn->w = window_size(n, in->w, n->kw, n->sx, n->pad_left, n->pad_right, &wn->pad_left);
-        wn->h = window_size(n, in->h, n->kh, n->sy, n->pad_top, n->pad_bottom, &wn->pad_top);
+    case FSR_OP_MAX_POOL:
+    case FSR_OP_AVERAGE_POOL:
+        size_window(n, in, wn);
+        break;
+    case FSR_OP_GLOBAL_POOL:
+        wn->w = wn->h = 1;
         break;
     case FSR_OP_SHUFFLE:
         wn->w = in->w * n->block;
-        wn->h = in->h * n->block;
+        wn->h = in->h * n->block_y;
+        break;
+    case FSR_OP_UNSHUFFLE:
+        wn->w = in->w / n->block;
+        wn->h = in->h / n->block;
+        if (in->w % n->block || in->h % n->block)
+            return FAIL(t, -EINVAL, "node '%s': %dx%d samples cannot be divided by %d", n->name, in->w,
+                        in->h, n->block);
+        break;
+    case FSR_OP_PAD:
+        ret = size_pad(t, n, in, wn);
+        break;
+    case FSR_OP_SLICE:
+        fsr_slice_count(n->range[1], t->p->net->nodes[n->in[0]].channels, &wn->first_c);
+        wn->h = fsr_slice_count(n->range[2], in->h, &wn->first_y);
+        wn->w = fsr_slice_count(n->range[3], in->w, &wn->first_x);
+        break;
+    case FSR_OP_TRANSPOSE:
+        wn->w = in->h;
+        wn->h = in->w;
+        break;
+    case FSR_OP_RESHAPE:
+        ret = size_reshape(t, n, in, t->p->net->nodes[n->in[0]].channels, wn);
+        break;
+    case FSR_OP_GEMM:
+        wn->w = n->w;
+        wn->h = in->h;
+        if (in->w != n->kw)
+            return FAIL(t, -EINVAL, "node '%s': its matrix is for %d values, its input has %d", n->name,
+                        n->kw, in->w);
         break;
     case FSR_OP_RESIZE:
         wn->w = fsr_resize_size(in->w, n->resize.fx, n->resize.w);
         wn->h = fsr_resize_size(in->h, n->resize.fy, n->resize.h);
-        if (n->nb_in > 1)
-            ret = equal_size(t, i, n->in[1]);
+        if (n->nb_in > 1 && (t->p->whole->nodes[n->in[1]].w != wn->w || t->p->whole->nodes[n->in[1]].h != wn->h))
+            return different(t, i, wn, &t->p->whole->nodes[n->in[1]]);
         break;
     default:
         ret = same_size(t, i);
@@ -188,6 +308,23 @@ static int setup_depthwise(Planner *t, int i)
     return ret;
 }
 
+/* A row is one sample of as many planes. */
+static int setup_gemm(Planner *t, int i)
+{
+    const FsrNode *n  = &t->p->net->nodes[i];
+    FsrWholeNode  *wn = &t->p->whole->nodes[i];
+    int ret;
+
+    wn->shape  = (FsrConvShape){ .cin = n->kw, .cin_stride = n->kw, .cout = n->w, .cout_stride = n->w,
+                                 .kw = 1, .kh = 1, .relu = n->relu };
+    wn->kernel = fsr_nn_pick_conv(t->isa, &wn->shape);
+    if ((ret = alloc_floats(t->p, &wn->packed, wn->kernel->packed_floats(&wn->shape))) >= 0)
+        wn->kernel->pack(&wn->shape, n->weights, n->bias, wn->packed);
+    if (wn->kernel->scratch_floats)
+        at_least(&t->scratch, wn->kernel->scratch_floats(&wn->shape));
+    return ret;
+}
+
 static int setup_node(Planner *t, int i)
 {
     const FsrNode      *n  = &t->p->net->nodes[i];
@@ -204,6 +341,12 @@ static int setup_node(Planner *t, int i)
         break;
     case FSR_OP_DEPTHWISE:
         ret = setup_depthwise(t, i);
+        break;
+    case FSR_OP_GEMM:
+        ret = setup_gemm(t, i);
+        break;
+    case FSR_OP_GLOBAL_POOL:
+        at_least(&t->scratch, wn->stride);
         break;
     case FSR_OP_RESIZE:
         if ((ret = fsr_resize_taps(&wn->tx, &n->resize, in->w, wn->w, n->resize.fx)) >= 0)
@@ -227,23 +370,61 @@ static int setup_node(Planner *t, int i)
 FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r)
 {
     const FsrNode      *n  = &p->net->nodes[i];
-    const FsrWholeNode *wn = &p->whole->nodes[i];
-    int a;
+    const FsrWholeNode *wn = &p->whole->nodes[i], *in = &p->whole->nodes[n->in[j]];
+    int a = r, span = 1;
 
     switch (n->op) {
     case FSR_OP_CONV:
     case FSR_OP_DEPTHWISE:
-        a = r * n->sy - wn->pad_top;
-        return (FsrSpan){ a, a + n->kh - 1 };
+        a    = r * n->sy - wn->pad_top;
+        span = n->kh;
+        break;
+    case FSR_OP_MAX_POOL:
+    case FSR_OP_AVERAGE_POOL:
+        a    = r * n->sy - wn->pad_top;
+        span = (n->kh - 1) * n->dy + 1;
+        break;
     case FSR_OP_SHUFFLE:
-        return (FsrSpan){ r / n->block, r / n->block };
+        a = r / n->block_y;
+        break;
+    case FSR_OP_UNSHUFFLE:
+        a    = r * n->block;
+        span = n->block;
+        break;
     case FSR_OP_RESIZE:
-        if (j == 1)
-            return (FsrSpan){ r, r };
-        return (FsrSpan){ wn->ty.taps[r].at[0], wn->ty.taps[r].at[wn->ty.nb - 1] };
+        if (j == 0)
+            return (FsrSpan){ wn->ty.taps[r].at[0], wn->ty.taps[r].at[wn->ty.nb - 1] };
+        break;
+    case FSR_OP_SLICE:
+        a = wn->first_y + r * (int)n->range[2][2];
+        if (n->range[2][2] < 0)
+            return (FsrSpan){ 0, in->h - 1 };
+        break;
+    case FSR_OP_PAD:
+        a = r - wn->pad_top;
+        if (n->pad_mode == FSR_PAD_REFLECT)
+            return (FsrSpan){ 0, in->h - 1 };
+        if (n->pad_mode == FSR_PAD_EDGE)
+            a = a < 0 ? 0 : a < in->h ? a : in->h - 1;
+        break;
+    case FSR_OP_CONCAT:
+        for (int k = 0; n->axis == 2 && k < j; k++)
+            a -= p->whole->nodes[n->in[k]].h;
+        break;
+    case FSR_OP_GLOBAL_POOL:
+    case FSR_OP_TRANSPOSE:
+    case FSR_OP_RESHAPE:
+        return (FsrSpan){ 0, in->h - 1 };
+    case FSR_OP_ADD:
+    case FSR_OP_SUB:
+    case FSR_OP_MUL:
+    case FSR_OP_PRELU:
+        a = in->h == 1 ? 0 : r;
+        break;
     default:
-        return (FsrSpan){ r, r };
+        break;
     }
+    return (FsrSpan){ a, a + span - 1 };
 }
 
 void fsr_whole_demand(const FsrPlan *p, int i, int r, void *opaque,
@@ -262,6 +443,38 @@ void fsr_whole_demand(const FsrPlan *p, int i, int r, void *opaque,
         make(opaque, i, first, last);
         made[i] = last + 1;
     }
+}
+
+/* Without data: row r of a result is read. */
+static void keep(const FsrPlan *p, int i, int r)
+{
+    FsrWholeNode *wn = &p->whole->nodes[i];
+
+    if (wn->ring_rows < p->whole->made[i] - r)
+        wn->ring_rows = p->whole->made[i] - r;
+}
+
+void fsr_whole_play(const FsrPlan *p, void *opaque,
+                    void (*make)(void *opaque, int i, int first, int last),
+                    void (*deliver)(void *opaque, int result, int r))
+{
+    int64_t steps = 0;
+
+    memset(p->whole->made, 0, p->net->nb_nodes * sizeof(*p->whole->made));
+    for (int k = 0; k < fsr_nb_results(p->net); k++)
+        steps = steps < p->whole->nodes[fsr_result(p->net, k)].h ? p->whole->nodes[fsr_result(p->net, k)].h : steps;
+    for (int64_t s = 0; s < steps; s++)
+        for (int k = 0; k < fsr_nb_results(p->net); k++) {
+            const int i = fsr_result(p->net, k), h = p->whole->nodes[i].h;
+
+            for (int r = (int)(s * h / steps); r < (s + 1) * h / steps; r++) {
+                fsr_whole_demand(p, i, r, opaque, make);
+                if (deliver)
+                    deliver(opaque, k, r);
+                else
+                    keep(p, i, r);
+            }
+        }
 }
 
 /* Without data: how many rows of its inputs a band needs at the moment when it is made. */
@@ -287,7 +500,7 @@ static int lay_out(Planner *t)
     size_t           at = 0;
     int              ret;
 
-    fsr_whole_demand(p, p->net->output, w->nodes[p->net->output].h - 1, p, measure);
+    fsr_whole_play(p, p, measure, NULL);
     for (int i = 0; i < p->net->nb_nodes; i++) {
         FsrWholeNode *wn = &w->nodes[i];
 

@@ -20,8 +20,9 @@ typedef struct FsrWholeNode {
     int     band;                       /* rows made at a time */
     int     ring_rows;                  /* whole bands, or all rows */
     float  *ring;
-    /* convolutions */
-    int     pad_left, pad_top;
+    /* convolutions, pools, pad */
+    int     pad_left, pad_top, pad_right, pad_bottom;
+    int     first_c, first_x, first_y;  /* slice */
     int     window_w;                   /* samples of a padded input row; 0: read it in place */
     int     edges;                      /* in place but for samples whose window leaves the picture */
     FsrConvShape         shape;         /* sx samples of the input make one of the kernel's */
@@ -56,5 +57,10 @@ FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r);
 /* Makes rows until row r of node i is there. make gets each band in order, after its input. */
 void fsr_whole_demand(const FsrPlan *p, int i, int r, void *opaque,
                       void (*make)(void *opaque, int i, int first, int last));
+
+/* A run: all results from top to bottom side by side; deliver gets each row of them. */
+void fsr_whole_play(const FsrPlan *p, void *opaque,
+                    void (*make)(void *opaque, int i, int first, int last),
+                    void (*deliver)(void *opaque, int result, int r));
 
 #endif /* FASTSR_NN_WHOLE_H */

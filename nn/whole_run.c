@@ -26,15 +26,18 @@ static void input_rows(Job *t, int i, int first, int last)
 {
     const FsrWholeNode *wn = &t->p->whole->nodes[i];
     const int planes = t->p->net->nodes[i].channels;
+    int       plane  = 0;               /* of all inputs */
 
+    for (int k = 0; k < i; k++)
+        plane += t->p->net->nodes[k].channels;
     if (planes == 1) {
-        t->io->get(t->io->opaque, 0, 0, first, wn->w, last - first + 1, row_of(t->p, i, first), wn->w);
+        t->io->get(t->io->opaque, plane, 0, first, wn->w, last - first + 1, row_of(t->p, i, first), wn->w);
         return;
     }
     for (int r = first; r <= last; r++) {
         for (int c = 0; c < planes; c++)
-            t->io->get(t->io->opaque, c, 0, r, wn->w, 1, t->p->whole->scratch + (size_t)c * wn->w, wn->w);
-        fsr_ops_interleave(row_of(t->p, i, r), t->p->whole->scratch, planes, wn->stride, wn->w);
+            t->io->get(t->io->opaque, plane + c, 0, r, wn->w, 1, t->p->whole->scratch + (size_t)c * wn->w, wn->w);
+        fsr_ops_interleave(row_of(t->p, i, r), t->p->whole->scratch, wn->w, planes, wn->stride, wn->w);
     }
 }
 
@@ -164,27 +167,37 @@ static void arithmetic_row(const Job *t, int i, int r)
     const FsrNode      *n  = &t->p->net->nodes[i];
     const FsrWholeNode *wn = &t->p->whole->nodes[i];
     FsrRow side[2];
+    int    repeat = n->op == FSR_OP_PRELU;
 
-    for (int j = 0; j < 2; j++)
-        side[j] = (FsrRow){ row_of(t->p, n->in[j], r), 0, t->p->net->nodes[n->in[j]].channels,
-                            t->p->whole->nodes[n->in[j]].stride };
-    fsr_ops_arithmetic(n->op, n->relu, row_of(t->p, i, r), 0, wn->stride, &side[0], &side[1], wn->w);
+    for (int j = 0; j < 2; j++) {
+        const FsrWholeNode *in = &t->p->whole->nodes[n->in[j]];
+
+        side[j] = (FsrRow){ row_of(t->p, n->in[j], in->h == 1 ? 0 : r), 0,
+                            t->p->net->nodes[n->in[j]].channels, in->w == wn->w ? in->stride : 0 };
+        repeat |= in->w != wn->w;
+    }
+    (repeat ? fsr_ops_broadcast : fsr_ops_arithmetic)(n->op, n->relu, row_of(t->p, i, r), 0, wn->stride,
+                                                      &side[0], &side[1], wn->w);
 }
 
 static void concat_row(const Job *t, int i, int r)
 {
-    const FsrNode      *n   = &t->p->net->nodes[i];
-    const FsrWholeNode *wn  = &t->p->whole->nodes[i];
-    float              *dst = row_of(t->p, i, r);
+    const FsrNode *n      = &t->p->net->nodes[i];
+    const int      stride = t->p->whole->nodes[i].stride;
+    float         *dst    = row_of(t->p, i, r);
 
     for (int j = 0; j < n->nb_in; j++) {
-        const float *src    = row_of(t->p, n->in[j], r);
+        const FsrWholeNode *in = &t->p->whole->nodes[n->in[j]];
         const int    planes = t->p->net->nodes[n->in[j]].channels;
-        const int    step   = t->p->whole->nodes[n->in[j]].stride;
+        const int    from   = fsr_whole_span(t->p, i, j, r).first;
+        const float *src;
 
-        for (int x = 0; x < wn->w; x++)
-            memcpy(dst + (size_t)x * wn->stride, src + (size_t)x * step, planes * sizeof(*dst));
-        dst += planes;
+        if (from < 0 || from >= in->h)
+            continue;
+        src = row_of(t->p, n->in[j], from);
+        for (int x = 0; x < in->w; x++)
+            memcpy(dst + (size_t)x * stride, src + (size_t)x * in->stride, planes * sizeof(*dst));
+        dst += n->axis == 3 ? in->pitch : n->axis == 1 ? (size_t)planes : 0;
     }
 }
 
@@ -192,13 +205,144 @@ static void shuffle_row(const Job *t, int i, int r)
 {
     const FsrNode      *n  = &t->p->net->nodes[i];
     const FsrWholeNode *wn = &t->p->whole->nodes[i], *in = &t->p->whole->nodes[n->in[0]];
-    const int b = n->block, plane = n->crd ? b * b : 1, phase = n->crd ? 1 : n->channels;
-    const float *src = row_of(t->p, n->in[0], r / b) + (r % b) * b * phase;
+    const int bx = n->block, by = n->block_y, plane = n->crd ? bx * by : 1;
+    const int    phase = n->crd ? 1 : n->channels;
+    const float *src = row_of(t->p, n->in[0], r / by) + (size_t)(r % by) * bx * phase;
     float       *dst = row_of(t->p, i, r);
 
     for (int x = 0; x < wn->w; x++, dst += wn->stride)
         for (int c = 0; c < n->channels; c++)
-            dst[c] = src[(size_t)(x / b) * in->stride + x % b * phase + c * plane];
+            dst[c] = src[(size_t)(x / bx) * in->stride + x % bx * phase + c * plane];
+}
+
+/* Samples of each row of the input, `planes` of them, side by side. */
+static void unshuffle_row(const Job *t, int i, int r)
+{
+    const FsrNode      *n  = &t->p->net->nodes[i];
+    const FsrWholeNode *wn = &t->p->whole->nodes[i], *in = &t->p->whole->nodes[n->in[0]];
+    const int planes = t->p->net->nodes[n->in[0]].channels, b = n->block;
+
+    for (int k = 0; k < b; k++) {
+        const float *src = row_of(t->p, n->in[0], r * b + k);
+        float       *dst = row_of(t->p, i, r) + k * b * planes;
+
+        for (int x = 0; x < in->w; x++)
+            memcpy(dst + (size_t)(x / b) * wn->stride + x % b * planes, src + (size_t)x * in->stride,
+                   planes * sizeof(*dst));
+    }
+}
+
+static void const_row(const Job *t, int i, int r)
+{
+    const FsrNode *n = &t->p->net->nodes[i];
+
+    fsr_ops_interleave(row_of(t->p, i, r), n->weights + (size_t)r * n->w, (size_t)n->w * n->h, n->channels,
+                       t->p->whole->nodes[i].stride, n->w);
+}
+
+/* Where the sample at x of a padded axis comes from; negative: from nowhere. */
+static int unpad(FsrPadMode mode, int x, int size)
+{
+    if (x >= 0 && x < size)
+        return x;
+    if (mode == FSR_PAD_EDGE)
+        return x < 0 ? 0 : size - 1;
+    return mode == FSR_PAD_REFLECT ? x < 0 ? -x : 2 * size - 2 - x : -1;
+}
+
+static void pad_row(const Job *t, int i, int r)
+{
+    const FsrNode      *n  = &t->p->net->nodes[i];
+    const FsrWholeNode *wn = &t->p->whole->nodes[i], *in = &t->p->whole->nodes[n->in[0]];
+    const int    y   = unpad(n->pad_mode, r - wn->pad_top, in->h);
+    const float *src = y < 0 ? NULL : row_of(t->p, n->in[0], y);
+    float       *dst = row_of(t->p, i, r);
+
+    for (int x = 0; x < wn->w; x++, dst += wn->stride) {
+        const int from = unpad(n->pad_mode, x - wn->pad_left, in->w);
+
+        for (int c = 0; c < n->channels; c++)
+            dst[c] = src && from >= 0 ? src[(size_t)from * in->stride + c] : n->pad_value;
+    }
+}
+
+static void slice_row(const Job *t, int i, int r)
+{
+    const FsrNode      *n   = &t->p->net->nodes[i];
+    const FsrWholeNode *wn  = &t->p->whole->nodes[i], *in = &t->p->whole->nodes[n->in[0]];
+    const float        *src = row_of(t->p, n->in[0], wn->first_y + r * (int)n->range[2][2]);
+    float              *dst = row_of(t->p, i, r);
+
+    for (int x = 0; x < wn->w; x++, dst += wn->stride)
+        for (int c = 0; c < n->channels; c++)
+            dst[c] = src[(wn->first_x + x * (ptrdiff_t)n->range[3][2]) * in->stride +
+                         wn->first_c + c * (ptrdiff_t)n->range[1][2]];
+}
+
+/* Sample number k of node i's input, in the order of planes, rows, samples. */
+static float numbered(const Job *t, int i, size_t k)
+{
+    const int           from = t->p->net->nodes[i].in[0];
+    const FsrWholeNode *in   = &t->p->whole->nodes[from];
+    const size_t        area = (size_t)in->w * in->h;
+
+    return row_of(t->p, from, (int)(k % area / in->w))[k % in->w * in->stride + k / area];
+}
+
+static void reshape_row(const Job *t, int i, int r)
+{
+    const FsrNode      *n    = &t->p->net->nodes[i];
+    const FsrWholeNode *wn   = &t->p->whole->nodes[i];
+    const size_t        area = (size_t)wn->w * wn->h;
+    float              *dst  = row_of(t->p, i, r);
+
+    for (int x = 0; x < wn->w; x++, dst += wn->stride)
+        for (int c = 0; c < n->channels; c++)
+            dst[c] = numbered(t, i, c * area + (size_t)r * wn->w + x);
+}
+
+static void transpose_row(const Job *t, int i, int r)
+{
+    const int           from = t->p->net->nodes[i].in[0];
+    const FsrWholeNode *wn   = &t->p->whole->nodes[i];
+
+    for (int x = 0; x < wn->w; x++)
+        memcpy(row_of(t->p, i, r) + (size_t)x * wn->stride, row_of(t->p, from, x) + (size_t)r * wn->stride,
+               wn->stride * sizeof(float));
+}
+
+static void global_row(const Job *t, int i)
+{
+    const int           from = t->p->net->nodes[i].in[0];
+    const FsrWholeNode *in   = &t->p->whole->nodes[from];
+
+    fsr_ops_mean(row_of(t->p, i, 0), row_of(t->p, from, 0), in->stride, (size_t)in->w * in->h);
+}
+
+static void pool_row(const Job *t, int i, int r)
+{
+    const FsrNode      *n   = &t->p->net->nodes[i];
+    const FsrWholeNode *wn  = &t->p->whole->nodes[i], *in = &t->p->whole->nodes[n->in[0]];
+    const int           top = r * n->sy - wn->pad_top;
+    float *dst = row_of(t->p, i, r);
+
+    for (int x = 0; x < wn->w; x++, dst += wn->stride) {
+        const int left = x * n->sx - wn->pad_left;
+        const int wide = min(left + n->kw, in->w + wn->pad_right) - left;
+        const int high = min(top + n->kh, in->h + wn->pad_bottom) - top;
+        int       taps = 0;
+
+        for (int ky = 0; ky < n->kh; ky++)
+            for (int kx = 0; kx < n->kw; kx++) {
+                const int y = top + ky * n->dy, sx = left + kx * n->dx;
+
+                if (y >= 0 && y < in->h && sx >= 0 && sx < in->w)
+                    fsr_ops_pool(n->op, !taps++, dst, row_of(t->p, n->in[0], y) + (size_t)sx * in->stride,
+                                 wn->stride);
+            }
+        if (n->op == FSR_OP_AVERAGE_POOL)
+            fsr_ops_scale(dst, wn->stride, 1.0f / (n->count_pads ? wide * high : taps));
+    }
 }
 
 static void resize_row(const Job *t, int i, int r)
@@ -224,14 +368,29 @@ static void other_row(const Job *t, int i, int r)
 {
     const FsrNode      *n  = &t->p->net->nodes[i];
     const FsrWholeNode *wn = &t->p->whole->nodes[i];
+    const float        *src;
 
     switch (n->op) {
+    case FSR_OP_CONST:        const_row(t, i, r);      break;
     case FSR_OP_ADD:
     case FSR_OP_SUB:
-    case FSR_OP_MUL:     arithmetic_row(t, i, r); break;
-    case FSR_OP_SHUFFLE: shuffle_row(t, i, r);    break;
-    case FSR_OP_CONCAT:  concat_row(t, i, r);     break;
-    case FSR_OP_RESIZE:  resize_row(t, i, r);     break;
+    case FSR_OP_MUL:
+    case FSR_OP_PRELU:        arithmetic_row(t, i, r); break;
+    case FSR_OP_SHUFFLE:      shuffle_row(t, i, r);    break;
+    case FSR_OP_UNSHUFFLE:    unshuffle_row(t, i, r);  break;
+    case FSR_OP_CONCAT:       concat_row(t, i, r);     break;
+    case FSR_OP_RESIZE:       resize_row(t, i, r);     break;
+    case FSR_OP_PAD:          pad_row(t, i, r);        break;
+    case FSR_OP_SLICE:        slice_row(t, i, r);      break;
+    case FSR_OP_RESHAPE:      reshape_row(t, i, r);    break;
+    case FSR_OP_TRANSPOSE:    transpose_row(t, i, r);  break;
+    case FSR_OP_GLOBAL_POOL:  global_row(t, i);        break;
+    case FSR_OP_MAX_POOL:
+    case FSR_OP_AVERAGE_POOL: pool_row(t, i, r);       break;
+    case FSR_OP_GEMM:
+        src = row_of(t->p, n->in[0], r);
+        wn->kernel->row(&wn->shape, wn->packed, &src, row_of(t->p, i, r), 1, t->p->whole->scratch);
+        break;
     case FSR_OP_RELU:
     case FSR_OP_MAP:
         fsr_ops_map(n, row_of(t->p, i, r), row_of(t->p, n->in[0], r), wn->stride, wn->w);
@@ -270,28 +429,31 @@ static void make(void *opaque, int i, int first, int last)
         t->p->node_ns[i] += now_ns() - start;
 }
 
-static void deliver(const Job *t, int i, int r)
+static void deliver(void *opaque, int result, int r)
 {
+    const Job          *t   = opaque;
+    const int           i   = fsr_result(t->p->net, result);
     const FsrWholeNode *wn  = &t->p->whole->nodes[i];
     const float        *src = row_of(t->p, i, r);
     float              *row = t->p->whole->scratch;
+    int                 plane = 0;      /* of all results */
 
+    for (int k = 0; k < result; k++)
+        plane += t->p->net->nodes[fsr_result(t->p->net, k)].channels;
     for (int c = 0; c < t->p->net->nodes[i].channels; c++) {
         for (int x = 0; wn->stride != 1 && x < wn->w; x++)
             row[x] = src[(size_t)x * wn->stride + c];
-        t->io->put(t->io->opaque, c, 0, r, wn->w, 1, wn->stride == 1 ? src : row, wn->w);
+        t->io->put(t->io->opaque, plane + c, 0, r, wn->w, 1, wn->stride == 1 ? src : row, wn->w);
     }
 }
 
 int64_t fsr_whole_run(FsrPlan *p, const FsrNnIO *io)
 {
-    Job       t   = { .p = p, .io = io };
-    const int out = p->net->output;
+    Job t = { .p = p, .io = io };
 
-    memset(p->whole->made, 0, p->net->nb_nodes * sizeof(*p->whole->made));
-    for (int r = 0; r < p->whole->nodes[out].h; r++) {
-        fsr_whole_demand(p, out, r, &t, make);
-        deliver(&t, out, r);
-    }
+    fsr_whole_play(p, &t, make, deliver);
+    for (int i = 0; i < p->net->nb_nodes; i++)
+        if (p->net->nodes[i].op == FSR_OP_GEMM)
+            t.macs += fsr_node_macs(p->net, &p->net->nodes[i]) * p->whole->nodes[i].w * p->whole->nodes[i].h;
     return t.macs;
 }

@@ -63,9 +63,15 @@ typedef struct FsrNetInfo {
     int     halo;
     int64_t weights;        /* number of weights and biases */
     double  macs;           /* multiply-accumulates per output sample (one plane of the output's size), no halo */
+    int     nb_inputs;      /* in_planes and out_planes count those of all */
+    int     nb_outputs;
     int     whole;          /* 1: has strides, resizing, ...: no fixed scale, halo and macs (0); see fsr_nn_plan */
 } FsrNetInfo;
 void fsr_nn_info(const FsrNet *net, FsrNetInfo *info);
+
+/* Name and planes of input i. get counts planes through all inputs, which all have the size of
+ * the plan; put through all outputs (fsr_nn_output). */
+const char *fsr_nn_input(const FsrNet *net, int i, int *planes);
 
 /* Value of a metadata_props entry of the model, or NULL. Lives as long as the net. */
 const char *fsr_nn_meta(const FsrNet *net, const char *key);
@@ -111,11 +117,15 @@ typedef struct FsrNnIO {
     void (*put)(void *opaque, int plane, int x, int y, int w, int h, const float *src, ptrdiff_t stride);
 } FsrNnIO;
 
+/* Name, planes and size of output i. */
+const char *fsr_nn_output(const FsrPlan *plan, int i, int *planes, int *w, int *h);
+
 /* Number of jobs of a whole run, at least nb_workers where the picture is high enough.
  * A job is a strip of the picture's whole width. */
 int fsr_nn_jobs(const FsrPlan *plan);
 
-/* The rectangle of output samples that a job delivers. */
+/* The rectangle of output samples that a job delivers (of the first output, where a whole
+ * network has several of different size). */
 void fsr_nn_job_rect(const FsrPlan *plan, int job, int *x, int *y, int *w, int *h);
 
 /*

@@ -245,10 +245,16 @@ static void refuses_broken_graphs(void **state)
     ox_node(&g, "Conv", "c", "x", "y");
     refuse(&g, -EINVAL, "Conv 'c': has 1 inputs");
 
-    g = one_conv();
-    ox_value(&g, 11, "x2", 1);
-    ox_node(&g, "Add", "a", "x x2", "y");
-    refuse(&g, -ENOSYS, "more than one input");
+    g = start();
+    for (int i = 0; i < 8; i++)
+        ox_value(&g, 11, (const char[]){ 'a' + i, 0 }, 1);
+    ox_node(&g, "Add", "a", "x a", "y");
+    refuse(&g, -ENOSYS, "more than 8 inputs");
+
+    g = start();
+    ox_value(&g, 11, "x2", 0);
+    ox_node(&g, "Relu", "r", "x", "y");
+    refuse(&g, -EINVAL, "how many planes its input 'x2' has");
 
     g = (Buf){ 0 };
     ox_value(&g, 12, "y", 1);

@@ -258,17 +258,19 @@ static void conv_transpose(void **state)
 
 static void refuses(void **state)
 {
-    static const int64_t dims[4] = { 3, 1, 3, 3 }, two[2] = { 2, 2 }, wide[3] = { 1, 1, 3 };
+    static const int64_t dims[4] = { 2, 1, 3, 3 }, two[2] = { 2, 2 }, wide[3] = { 1, 1, 3 };
     static const float   w[27], p[3];
-    const char *const    words[] = { "ConvTranspose 't': only one group", "PRelu 't': 'q' must have",
+    const char *const    words[] = { "ConvTranspose 't': its weights do not fit", "node 't': its inputs are",
                                      "PRelu 't': tensor 'none' is missing", "has 1 inputs" };
     for (int i = 0; i < 4; i++) {
-        Buf     g = start(), n = { 0 }, m;
-        FsrNet *net;
-        char    err[256];
+        Buf      g = start(), n = { 0 }, m;
+        FsrNet  *net;
+        FsrPlan *plan = NULL;
+        char     err[256];
+        int      ret;
 
         (void)state;
-        ox_init(&g, "w", dims, 4, 1, w, 27);
+        ox_init(&g, "w", dims, 4, 1, w, 18);
         ox_init(&g, "q", wide, 3, 1, p, 3);
         ox_begin(&n, i ? "PRelu" : "ConvTranspose", "t",
                  i == 0 ? "x w" : i == 1 ? "x q" : i == 2 ? "x none" : "x", "y");
@@ -276,9 +278,13 @@ static void refuses(void **state)
             ox_attr_ints(&n, "strides", two, 2);
         pb_sub(&g, 1, &n);
         m = ox_model(&g);
-        assert_true(fsr_nn_load(&net, m.data, m.size, err, sizeof(err)) < 0);
+        if ((ret = fsr_nn_load(&net, m.data, m.size, err, sizeof(err))) >= 0)
+            ret = fsr_nn_plan(&plan, net, 9, 7, 1, err, sizeof(err));
+        assert_true(ret < 0);
+        assert_null(plan);
         if (!strstr(err, words[i]))
             fail_msg("'%s' does not say '%s'", err, words[i]);
+        fsr_nn_free(&net);
         buf_free(&m);
     }
 }

@@ -1,0 +1,152 @@
+/* ONNX constants as values, QuantizeLinear and DequantizeLinear -> nodes of the graph. */
+#include "nn/kernels.h"
+#include "nn/load.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int fsr_load_add_const(Loader *l, const char *name, const OnnxTensor *t)
+{
+    int64_t  dims[4] = { 1, 1, 1, 1 };
+    FsrNode *n;
+    int      ret;
+
+    if (t->n_dims > 4)
+        return FAIL(l, -ENOSYS, "tensor '%.80s': has %zu dimensions, up to 4 are supported", name, t->n_dims);
+    for (size_t i = 0; i < t->n_dims; i++)
+        dims[4 - t->n_dims + i] = t->dims[i];
+    if (dims[0] != 1 || dims[1] < 1 || dims[2] < 1 || dims[3] < 1 || dims[1] > FSR_NN_MAX_CHANNELS ||
+        dims[2] > FSR_NN_MAX_SIZE || dims[3] > FSR_NN_MAX_SIZE)
+        return FAIL(l, -ENOSYS, "tensor '%.80s': a constant must have a batch of 1 and up to %d planes",
+                    name, FSR_NN_MAX_CHANNELS);
+    n = fsr_load_add_node(l, FSR_OP_CONST, name);
+    n->rank     = t->n_dims ? (int)t->n_dims : 1;
+    n->channels = (int)dims[1];
+    n->h        = (int)dims[2];
+    n->w        = (int)dims[3];
+    l->net->whole = 1;
+    ret = fsr_load_read_tensor(l, t, &n->weights);
+    return ret < 0 ? ret : l->net->nb_nodes - 1;
+}
+
+/* Scale and zero point for each plane; type: of the zero point, 0 without one. */
+static int quantization(Loader *l, const OnnxNode *o, const FsrNode *in, float *scale, float *zero,
+                        int *type)
+{
+    const OnnxTensor *s = fsr_load_find_stored(l, str(o->input[1])), *z = NULL;
+    int64_t count;
+    int     ret, axis;
+
+    if (!s)
+        return FAIL(l, -ENOSYS, "%s '%.80s': its scale is not constant", o->op_type, label(o));
+    if ((ret = fsr_load_tensor_count(l, s, &count)) < 0)
+        return ret;
+    if (count > 1 && (axis = fsr_load_axis(l, o, in, fsr_load_attr_int(o, "axis", 1))) != 1)
+        return axis < 0 ? axis : FAIL(l, -ENOSYS, "%s '%.80s': only one scale for each plane is supported",
+                                      o->op_type, label(o));
+    if ((ret = fsr_load_per_plane(l, o, o->input[1], in->channels, 1, scale)) < 0)
+        return ret;
+    *type = 0;
+    if (o->n_input < 3 || !*str(o->input[2]))
+        return 0;
+    if ((z = fsr_load_find_stored(l, o->input[2])))
+        *type = z->data_type;
+    return fsr_load_per_plane(l, o, o->input[2], in->channels, 1, zero);
+}
+
+static int add_quantization(Loader *l, const OnnxNode *o, FsrMap map, int *type)
+{
+    const int src = fsr_load_one_input(l, o, 3, " axis ");
+    int ret, at;
+
+    if (src < 0 || (ret = fsr_load_check_inputs(l, o, 2, 3)) < 0)
+        return src < 0 ? src : ret;
+    if ((at = fsr_load_add_map(l, o, src, map)) < 0)
+        return at;
+    ret = quantization(l, o, &l->net->nodes[src], l->net->nodes[at].weights, l->net->nodes[at].bias, type);
+    return ret < 0 ? ret : at;
+}
+
+int fsr_load_quantize(Loader *l, const OnnxNode *o)
+{
+    int      type, at = add_quantization(l, o, FSR_MAP_QUANTIZE, &type);
+    FsrNode *n;
+
+    if (at < 0)
+        return at;
+    n = &l->net->nodes[at];
+    if (type != 0 && type != TYPE_UINT8 && type != TYPE_INT8)
+        return FAIL(l, -ENOSYS, "QuantizeLinear '%.80s': only uint8 and int8 are supported", label(o));
+    for (int c = 0; c < n->channels; c++)
+        if (!(n->weights[c] > 0))
+            return FAIL(l, -EINVAL, "QuantizeLinear '%.80s': a scale is not positive", label(o));
+    n->low = type == TYPE_INT8 ? -128 : 0;
+    n->top = type == TYPE_INT8 ? 127 : 255;
+    return at;
+}
+
+int fsr_load_dequantize(Loader *l, const OnnxNode *o)
+{
+    int      type, at = add_quantization(l, o, FSR_MAP_AFFINE, &type);
+    FsrNode *n;
+
+    for (int c = 0; at >= 0 && c < l->net->nodes[at].channels; c++) {
+        n = &l->net->nodes[at];
+        n->bias[c] *= -n->weights[c];
+    }
+    return at;
+}
+
+/* Constant number i of x, whose scale (count values) belongs to a dimension with `inner` values behind. */
+static void dequantize(float *v, int64_t n, const float *scale, const float *zero, int64_t count,
+                       int64_t inner)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t k = count == 1 ? 0 : i / inner % count;
+        v[i] = (v[i] - (zero ? zero[k] : 0)) * scale[k];
+    }
+}
+
+OnnxTensor *fsr_load_fold(Loader *l, const OnnxNode *o)
+{
+    const OnnxTensor *in[3] = { NULL };
+    OnnxTensor *t = NULL;
+    float  *v[3] = { NULL };
+    int64_t n[3] = { 0 }, axis = fsr_load_attr_int(o, "axis", 1), inner = 1;
+    int     ret = fsr_load_check_inputs(l, o, 2, 3);
+
+    for (size_t i = 0; ret >= 0 && i < o->n_input && *str(o->input[i]); i++) {
+        if (!(in[i] = fsr_load_find_stored(l, o->input[i])))
+            return NULL;
+        ret = fsr_load_tensor_count(l, in[i], &n[i]);
+    }
+    for (int i = 0; ret >= 0 && i < 3 && in[i]; i++)
+        ret = fsr_load_read_numbers(l, in[i], &v[i]);
+    axis += axis < 0 && in[0] ? (int64_t)in[0]->n_dims : 0;
+    if (ret >= 0 && in[1] && n[0] > 0 && n[1] > 0 && (!in[2] || n[2] == n[1]) &&
+        (n[1] == 1 || (axis >= 0 && axis < (int64_t)in[0]->n_dims && in[0]->dims[axis] == n[1])) &&
+        (t = malloc(sizeof(*t)))) {
+        fsr_onnx__tensor__init(t);
+        for (int64_t i = axis + 1; n[1] > 1 && i < (int64_t)in[0]->n_dims; i++)
+            inner *= in[0]->dims[i];
+        dequantize(v[0], n[0], v[1], v[2], n[1], inner);
+        t->has_data_type = 1;
+        t->data_type     = TYPE_FLOAT;
+        t->n_dims        = in[0]->n_dims;
+        t->n_float_data  = n[0];
+        t->float_data    = v[0];
+        t->dims          = malloc((t->n_dims + 1) * sizeof(*t->dims));
+        v[0]             = NULL;
+        if (t->dims) {
+            memcpy(t->dims, in[0]->dims, t->n_dims * sizeof(*t->dims));
+        } else {
+            t->n_dims = 0;
+            fsr_onnx__tensor__free_unpacked(t, NULL);
+            t = NULL;
+        }
+    }
+    for (int i = 0; i < 3; i++)
+        free(v[i]);
+    return t;
+}
