@@ -15,6 +15,9 @@ int fsr_nn_fail(char *err, size_t err_size, int code, const char *fmt, ...)
         va_start(ap, fmt);
         vsnprintf(err, err_size, fmt, ap);
         va_end(ap);
+        for (; *err; err++)             /* names come from the file: one line whatever they hold */
+            if ((unsigned char)*err < 32 || *err == 127)
+                *err = '?';
     }
     return code;
 }

@@ -8,6 +8,7 @@
 
 enum {
     BAND_SAMPLES = 256,     /* of a band: amortizes reading a layer's weights */
+    MAX_FLOATS   = 1 << 29, /* of a plan, its weights apart */
     MIN_EDGES_W  = 24,      /* samples of a row from which on its ends are worth work of their own */
 };
 
@@ -275,14 +276,15 @@ static int setup_conv(Planner *t, int i)
     int       ret;
 
     wn->shape = (FsrConvShape){
-        .cin  = n->sx > 1 ? n->sx * in->stride : planes, .cin_stride = n->sx * in->stride,
+        .cin  = n->sx > 1 && n->kw > 1 ? (n->sx < n->kw ? n->sx : n->kw) * in->stride : planes,
+        .cin_stride = n->sx * in->stride,
         .cout = n->channels, .cout_stride = wn->stride,
         .kw   = ceil_div(n->kw, n->sx), .kh = n->kh, .relu = n->relu,
     };
     if (n->sx > 1 || wn->pad_left || wn->pad_top || wn->w + n->kw - 1 > in->w ||
         (wn->h - 1) * n->sy + n->kh > in->h)
         wn->window_w = (wn->w - 1 + wn->shape.kw) * n->sx;
-    if (n->sx > 1 && !(folded = fold_stride(n, &wn->shape, planes, in->stride)))
+    if (n->sx > 1 && n->kw > 1 && !(folded = fold_stride(n, &wn->shape, planes, in->stride)))
         return -ENOMEM;
     wn->kernel = fsr_nn_pick_conv(t->isa, &wn->shape);
     if ((ret = alloc_floats(t->p, &wn->packed, wn->kernel->packed_floats(&wn->shape))) >= 0)
@@ -508,6 +510,9 @@ static int lay_out(Planner *t)
         wn->ring_rows = wn->ring_rows < wn->h ? wn->ring_rows : wn->h;
         at += (wn->ring_rows * wn->pitch + 31) / 16 * 16;
     }
+    if (at + t->window + t->scratch + t->zeros > MAX_FLOATS)
+        return FAIL(t, -E2BIG, "the network needs more than %d MiB for a picture of %dx%d", MAX_FLOATS >> 18,
+                    p->width, p->height);
     if ((ret = alloc_floats(p, &w->memory, at + t->window + t->scratch + t->zeros + 64)) < 0)
         return ret;
     at = 0;

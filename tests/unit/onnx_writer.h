@@ -84,6 +84,18 @@ static inline void ox_init(Buf *g, const char *name, const int64_t *dims, int nb
     pb_sub(g, 5, &t);
 }
 
+/* A vector of whole numbers. */
+static inline void ox_ints(Buf *g, const char *name, const int64_t *v, int nb)
+{
+    Buf t = { 0 };
+
+    pb_int(&t, 1, nb);
+    pb_int(&t, 2, 7);
+    pb_str(&t, 8, name);
+    pb_bytes(&t, 9, v, nb * sizeof(*v));
+    pb_sub(g, 5, &t);
+}
+
 static inline void ox_attr_int(Buf *n, const char *name, int64_t v)
 {
     Buf a = { 0 };

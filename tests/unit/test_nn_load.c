@@ -208,6 +208,10 @@ static void refuses_operators_and_attributes(void **state)
     refuse(&g, -ENOSYS, "domain 'com.example'");
 
     g = one_conv();
+    ox_node(&g, "Softmax", "two\nlines", "x", "y");
+    refuse(&g, -ENOSYS, "node 'two?lines'");
+
+    g = one_conv();
     ox_conv(&g, "c", "x w", "y", -1, 1, 3, 1);
     refuse(&g, -EINVAL, "pad out of range");
 
