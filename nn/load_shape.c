@@ -173,7 +173,8 @@ static int ints(Loader *l, const OnnxNode *o, const char *attr, size_t i, int64_
         return o->n_input > i && *str(o->input[i]) ? fsr_load_ints(l, o, attr, o->input[i], v, max) : 0;
     if (a->n_ints > (size_t)max)
         return FAIL(l, -EINVAL, "%s '%.80s': too many %s", o->op_type, label(o), attr);
-    memcpy(v, a->ints, a->n_ints * sizeof(*v));
+    for (size_t k = 0; k < a->n_ints; k++)
+        v[k] = a->ints[k];
     return (int)a->n_ints;
 }
 

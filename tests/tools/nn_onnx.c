@@ -87,9 +87,9 @@ static int to_value(FsrOnnx__Tensor *t, Value *v)
         for (size_t i = 0; i < count; i++)
             v->data[i] = !t->has_raw_data ? (float)t->int32_data[i] : t->data_type == 3 ?
                          (float)(int8_t)t->raw_data.data[i] : (float)t->raw_data.data[i];
-    else if (t->has_raw_data && t->raw_data.len == count * 4)
+    else if (count && t->has_raw_data && t->raw_data.len == count * 4)
         memcpy(v->data, t->raw_data.data, count * 4);
-    else if (t->n_float_data == count)
+    else if (count && t->n_float_data == count)
         memcpy(v->data, t->float_data, count * 4);
     else
         return count == 0;
