@@ -3,6 +3,7 @@
 # Each room (codec_hooks nn filters models samples tests) says in its room.mk what it adds:
 #   LIB_SRC     C files of libfastsr.a
 #   LIB_GEN     generated C files of libfastsr.a, under build/gen, with the rule that makes them
+#   FFMPEG_LIB  further archives that FFmpeg is linked with, under build/lib; FFMPEG_LIBS: and their libraries
 #   PROGRAM_x   C files of the program build/bin/x, beside libfastsr.a
 #   CHECK_DEPS  what `make check` builds before it runs the tests
 #   ALL_DEPS    programs that `make` builds
@@ -21,6 +22,7 @@ help:
 	@echo 'make demo        enlarge the sample clip; INPUT=my.mp4 takes your own'
 	@echo 'make check       all tests; TESTS="name ..." runs some of them'
 	@echo 'make check-asan  unit tests with address and undefined-behaviour sanitizers'
+	@echo 'make check-records  FFmpeg and libde265 record the same motion, on every real stream'
 	@echo 'make evaluate    measure quality and speed; CLIPS="a.y4m ..." ARGS="..."'
 	@echo 'make bench       speed of the parts against their references'
 	@echo 'make lib         only build/lib/libfastsr.a'
@@ -35,7 +37,7 @@ include build/config.mk
 endif
 build/config.mk: configure codec_hooks/ffmpeg_profile.txt
 	CFLAGS='$(CONF_CFLAGS)' LDFLAGS='$(CONF_LDFLAGS)' ./configure $(CONFIGURE_ARGS) \
-		$(if $(filter check check-asan demo evaluate,$(MAKECMDGOALS)),--install-missing)
+		$(if $(filter check check-asan check-records demo evaluate,$(MAKECMDGOALS)),--install-missing)
 
 # (Not on the first reading, when the tools that rooms ask may be missing still.)
 ifneq ($(wildcard build/config.mk),)
@@ -84,7 +86,7 @@ build/ffmpeg-src/.unpacked: codec_hooks/get_ffmpeg.sh $(if $(FFMPEG_SOURCE:debia
 	@rm -rf build/ffmpeg
 	@touch $@
 
-EDIT_SOURCES := $(wildcard codec_hooks/*_hook.[ch] filters/vf_*.c filters/ff_*.h)
+EDIT_SOURCES := $(wildcard codec_hooks/*_hook.[ch] codec_hooks/*_dec.c filters/vf_*.c filters/ff_*.h)
 build/ffmpeg-src/.edited: build/ffmpeg-src/.unpacked codec_hooks/edits.table codec_hooks/edit_ffmpeg.sh \
 		| $(EDIT_SOURCES)
 	@codec_hooks/edit_ffmpeg.sh build/ffmpeg-src codec_hooks/edits.table .
@@ -94,7 +96,7 @@ build/ffmpeg-src/.edited: build/ffmpeg-src/.unpacked codec_hooks/edits.table cod
 # -w: warnings of FFmpeg's own code are not ours; edits.table gives our files theirs back.
 FFMPEG_CONFIGURE = --cc='$(CC)' $(FFMPEG_FLAGS) \
 	--extra-cflags='-w -I../../include -I../.. $(CONF_CFLAGS)' --extra-ldflags='$(CONF_LDFLAGS)' \
-	--extra-libs='../lib/libfastsr.a $(FSR_LIBS)' \
+	--extra-libs='$(FFMPEG_LIB:build/%=../%) ../lib/libfastsr.a $(FFMPEG_LIBS) $(FSR_LIBS)' \
 	$$(grep -q -- --enable-libharfbuzz build/ffmpeg-src/configure && echo $(FFMPEG_DRAWTEXT))
 
 build/ffmpeg/flags: build/config.mk build/ffmpeg-src/.unpacked
@@ -102,7 +104,7 @@ build/ffmpeg/flags: build/config.mk build/ffmpeg-src/.unpacked
 	@printf '%s\n' "$(FFMPEG_CONFIGURE)" >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
-build/ffmpeg/.configured: build/ffmpeg/flags build/ffmpeg-src/.edited | build/lib/libfastsr.a
+build/ffmpeg/.configured: build/ffmpeg/flags build/ffmpeg-src/.edited | build/lib/libfastsr.a $(FFMPEG_LIB)
 	@echo 'Configuring FFmpeg (half a minute; its log is build/ffmpeg/ffbuild/config.log)'
 	@ln -sfn ../ffmpeg-src build/ffmpeg/src
 	@cd build/ffmpeg && ./src/configure $(subst build/ffmpeg-src,src,$(FFMPEG_CONFIGURE)) >configure.out 2>&1 || \
@@ -110,8 +112,10 @@ build/ffmpeg/.configured: build/ffmpeg/flags build/ffmpeg-src/.edited | build/li
 	@touch $@
 
 # One build at a time, whoever else runs make here.
-ffmpeg: build/ffmpeg/.configured build/lib/libfastsr.a
-	@[ build/ffmpeg/ffmpeg -nt build/lib/libfastsr.a ] || rm -f build/ffmpeg/ffmpeg_g build/ffmpeg/ffprobe_g
+ffmpeg: build/ffmpeg/.configured build/lib/libfastsr.a $(FFMPEG_LIB)
+	@for l in build/lib/libfastsr.a $(FFMPEG_LIB); do \
+		[ build/ffmpeg/ffmpeg -nt $$l ] || rm -f build/ffmpeg/ffmpeg_g build/ffmpeg/ffprobe_g; \
+	done
 	+@flock build/ffmpeg.lock $(MAKE) -C build/ffmpeg --no-print-directory \
 		$(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS)) ffmpeg ffprobe
 	@mkdir -p build/bin

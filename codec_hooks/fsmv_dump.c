@@ -18,6 +18,7 @@ typedef struct Dump {
     int              stream;
     int              all_cells;
     int              threads, thread_type;
+    const char      *decoder;
     FsrMotion        motion;
     FsrCell         *cells;
     size_t           cells_alloc;
@@ -25,7 +26,7 @@ typedef struct Dump {
 } Dump;
 
 static const char usage[] =
-    "Usage: fsmv_dump [--cells] [--threads N] [--thread-type frame|slice] FILE\n"
+    "Usage: fsmv_dump [-d hevc|libde265] [--cells] [--threads N] [--thread-type frame|slice] FILE\n"
     "Prints what the HEVC decoder recorded of each picture, in output order:\n"
     "  n          picture, counted from 0\n"
     "  number     the same in decoding order, counted from 1; poc: picture order count\n"
@@ -37,6 +38,7 @@ static const char usage[] =
     "  intra inter skip    share of the 4x4 cells, the rest is unknown\n"
     "  bad        entries that validation rejected;  bytes: size of the record\n"
     "  sum        checksum of the cells\n"
+    "  -d, --decoder  FFmpeg's own (hevc, the default) or libde265\n"
     "  --cells    print every cell as well: x y mode flags QP, and for each list used\n"
     "             number/poc of the reference and the vector in quarter samples\n"
     "  --threads  decoder threads (1);  --thread-type: how they share the work (frame)\n";
@@ -159,8 +161,10 @@ static int open_decoder(Dump *d, const char *file)
                  avcodec_get_name(par->codec_id));
         return fail(file, 0, text);
     }
-    if (!(codec = avcodec_find_decoder_by_name("hevc")))
-        return fail(file, 0, "this FFmpeg was built without its HEVC decoder");
+    if (!(codec = avcodec_find_decoder_by_name(d->decoder))) {
+        snprintf(text, sizeof(text), "this FFmpeg was built without the decoder %s", d->decoder);
+        return fail(file, 0, text);
+    }
     if (!(d->dec = avcodec_alloc_context3(codec)))
         return fail(file, AVERROR(ENOMEM), NULL);
     if ((ret = avcodec_parameters_to_context(d->dec, par)) < 0)
@@ -203,12 +207,12 @@ static int parse(Dump *d, int argc, char **argv)
 {
     static const struct option options[] = {
         { "cells", no_argument, NULL, 'c' },      { "threads", required_argument, NULL, 't' },
-        { "thread-type", required_argument, NULL, 'y' }, { "help", no_argument, NULL, 'h' }, { 0 },
+        { "thread-type", required_argument, NULL, 'y' }, { "decoder", required_argument, NULL, 'd' }, { "help", no_argument, NULL, 'h' }, { 0 },
     };
     char *end;
     int c;
 
-    while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1)
+    while ((c = getopt_long(argc, argv, "d:h", options, NULL)) != -1)
         switch (c) {
         case 'c':
             d->all_cells = 1;
@@ -227,6 +231,13 @@ static int parse(Dump *d, int argc, char **argv)
                 return -1;
             }
             break;
+        case 'd':
+            if (strcmp(optarg, "hevc") && strcmp(optarg, "libde265")) {
+                fprintf(stderr, "fsmv_dump: -d takes hevc or libde265, not '%s'\n", optarg);
+                return -1;
+            }
+            d->decoder = optarg;
+            break;
         case 'h':
             fputs(usage, stdout);
             return 1;
@@ -242,7 +253,7 @@ static int parse(Dump *d, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    Dump d = { .threads = 1, .thread_type = FF_THREAD_FRAME };
+    Dump d = { .threads = 1, .thread_type = FF_THREAD_FRAME, .decoder = "hevc" };
     int ret = parse(&d, argc, argv);
 
     if (ret)

@@ -26,6 +26,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define FSR_RECORD_MAGIC    0x31525346u     /* "FSR1" */
 #define FSR_RECORD_VERSION  1
 #define FSR_MAX_REFS        64              /* entries of a picture's reference table */
@@ -197,5 +201,9 @@ void fsr_motion_cells(const FsrMotion *m, FsrCell *cells);
 /* Checksum of the cells with references taken as (number, POC, flags, weights), so that it does not
  * depend on the order of the reference table. Not for protection against intent. */
 uint64_t fsr_motion_checksum(const FsrMotion *m, const FsrCell *cells);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* FASTSR_RECORD_H */
