@@ -315,6 +315,10 @@ const FFCodec ff_libde265_decoder = {
     .close          = decoder_close,
     .flush          = decoder_flush,
     FF_CODEC_RECEIVE_FRAME_CB(decoder_receive_frame),
-    .caps_internal  = FF_CODEC_CAP_INIT_THREADSAFE | FF_CODEC_CAP_INIT_CLEANUP | FF_CODEC_CAP_SETS_PKT_DTS |
-                      FF_CODEC_CAP_AUTO_THREADS,
+    .caps_internal  = FF_CODEC_CAP_INIT_CLEANUP | FF_CODEC_CAP_SETS_PKT_DTS | FF_CODEC_CAP_AUTO_THREADS |
+#ifdef FF_CODEC_CAP_INIT_THREADSAFE             /* from FFmpeg 6 on the rule and not said */
+                      FF_CODEC_CAP_INIT_THREADSAFE,
+#else
+                      0,
+#endif
 };
