@@ -251,6 +251,24 @@ static void print_table(const Options *o, const FsrNet *net, const FsrPlan *plan
            r->im2col_ms, r->im2col_ms / r->ms);
 }
 
+static const struct {
+    const char  *name;
+    FsrPrecision value;
+    int          bits;
+} precisions[] = {
+    { "f32", FSR_PRECISION_F32, 32 }, { "bf16", FSR_PRECISION_BF16, 16 }, { "i8", FSR_PRECISION_I8, 8 },
+};
+
+static int set_precision(const char *name, FsrPrecision *p)
+{
+    for (size_t i = 0; i < sizeof(precisions) / sizeof(*precisions); i++)
+        if (!strcmp(name, precisions[i].name)) {
+            *p = precisions[i].value;
+            return 1;
+        }
+    return 0;
+}
+
 static int parse(int argc, char **argv, Options *o)
 {
     char end;
@@ -265,10 +283,9 @@ static int parse(int argc, char **argv, Options *o)
             i++;
         else if (!strcmp(argv[i], "--threads") && sscanf(next, "%d%c", &o->threads, &end) == 1)
             i++;
-        else if (!strcmp(argv[i], "--precision") && (!strcmp(next, "f32") || !strcmp(next, "bf16"))) {
-            o->precision = *next == 'b' ? FSR_PRECISION_BF16 : FSR_PRECISION_F32;
+        else if (!strcmp(argv[i], "--precision") && set_precision(next, &o->precision))
             i++;
-        } else if (!strcmp(argv[i], "--reps") && sscanf(next, "%d%c", &o->reps, &end) == 1)
+        else if (!strcmp(argv[i], "--reps") && sscanf(next, "%d%c", &o->reps, &end) == 1)
             i++;
         else if (argv[i][0] != '-' && !o->model)
             o->model = argv[i];

@@ -1,5 +1,6 @@
 /* The yardsticks of nn_bench: the machine's peak, and im2col with OpenBLAS. */
 #include "nn/bench.h"
+#include "nn/kernels/i8.h"
 
 #include <cblas.h>
 #include <errno.h>
@@ -59,6 +60,59 @@ __attribute__((target("avx512f,avx512bf16"))) static int burst_bf16(long rounds)
     return CHAINS_512 * 32;
 }
 
+__attribute__((target("avx512f,avx512vnni"))) static int burst_avx512vnni(long rounds)
+{
+    __m512i acc[CHAINS_512], a = _mm512_set1_epi32(0x01010101);
+
+    __asm__ volatile("" : "+v"(a));
+#pragma GCC unroll 24
+    for (int i = 0; i < CHAINS_512; i++)
+        acc[i] = a;
+    for (long r = 0; r < rounds; r++) {
+#pragma GCC unroll 24
+        for (int i = 0; i < CHAINS_512; i++)
+            __asm__ volatile("vpdpbusd %1, %1, %0" : "+v"(acc[i]) : "v"(a));
+    }
+    return CHAINS_512 * 64;
+}
+
+__attribute__((target("avx2"))) static int burst_avxvnni(long rounds)
+{
+    __m256i acc[CHAINS_256], a = _mm256_set1_epi32(0x01010101);
+
+    __asm__ volatile("" : "+x"(a));
+#pragma GCC unroll 12
+    for (int i = 0; i < CHAINS_256; i++)
+        acc[i] = a;
+    for (long r = 0; r < rounds; r++) {
+#pragma GCC unroll 12
+        for (int i = 0; i < CHAINS_256; i++)
+            __asm__ volatile("%{vex%} vpdpbusd %1, %1, %0" : "+x"(acc[i]) : "x"(a));
+    }
+    return CHAINS_256 * 32;
+}
+
+/* Without products of bytes: those of 16 bits, and their sums. */
+__attribute__((target("avx2"))) static int burst_madd(long rounds)
+{
+    __m256i acc[CHAINS_256], a = _mm256_set1_epi16(1);
+
+    __asm__ volatile("" : "+x"(a));
+#pragma GCC unroll 12
+    for (int i = 0; i < CHAINS_256; i++)
+        acc[i] = a;
+    for (long r = 0; r < rounds; r++) {
+#pragma GCC unroll 12
+        for (int i = 0; i < CHAINS_256; i++) {
+            __m256i product = _mm256_madd_epi16(a, a);
+            __asm__ volatile("" : "+x"(product));
+            acc[i] = _mm256_add_epi32(acc[i], product);
+            __asm__ volatile("" : "+x"(acc[i]));
+        }
+    }
+    return CHAINS_256 * 16;
+}
+
 __attribute__((target("avx2,fma"))) static int burst_avx2(long rounds)
 {
     __m256 acc[CHAINS_256], a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
@@ -107,9 +161,15 @@ double fsr_bench_peak(FsrIsa isa, FsrPrecision precision, double seconds)
         isa = FSR_ISA_NB - 1;
     while (!fsr_nn_isa_available(isa))
         isa--;
-    burst = isa >= FSR_ISA_AVX512 ? burst_avx512 : isa == FSR_ISA_AVX2 ? burst_avx2 : burst_plain;
+    burst = isa >= FSR_ISA_AVX512 ? burst_avx512 : isa >= FSR_ISA_AVX2 ? burst_avx2 : burst_plain;
     if (isa == FSR_ISA_AVX512BF16 && precision == FSR_PRECISION_BF16)
         burst = burst_bf16;
+    if (precision == FSR_PRECISION_I8) {
+        const FsrI8Kernel *k = fsr_nn_pick_i8(isa);
+
+        burst = k == &fsr_i8_avx512vnni ? burst_avx512vnni : k == &fsr_i8_avxvnni ? burst_avxvnni :
+                k == &fsr_i8_avx2 ? burst_madd : burst_plain;
+    }
 #else
     (void)isa;
     (void)precision;

@@ -9,6 +9,7 @@
 #ifndef FASTSR_NN_GRAPH_H
 #define FASTSR_NN_GRAPH_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -143,6 +144,7 @@ struct FsrNet {
     FsrMeta   *meta;
     size_t     nb_meta;
     FsrNetInfo info;
+    struct FsrRange *_Atomic ranges;    /* quant.h: what its values hold; NULL: not measured yet */
 };
 
 /* Dimension of a Reshape that is one of the input: FSR_SHAPE_COPY - its number, 0 to 3. */

@@ -1,25 +1,35 @@
 /* Which kernels a machine gets. */
+#include "nn/kernels/i8.h"
 #include "nn/kernels.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 static const struct {
     const char          *name;
     const FsrConvKernel *conv[3];       /* in order of preference */
+    const FsrI8Kernel   *i8;
 } sets[FSR_ISA_NB] = {
-    [FSR_ISA_C]      = { "c",      { &fsr_conv_c } },
-    [FSR_ISA_BLAS]   = { "blas",   { &fsr_conv_blas } },
+    [FSR_ISA_C]      = { "c",      { &fsr_conv_c }, &fsr_i8_c },
+    [FSR_ISA_BLAS]   = { "blas",   { &fsr_conv_blas }, NULL },
 #if defined(__x86_64__)
-    [FSR_ISA_AVX2]   = { "avx2",   { &fsr_conv_few_avx2, &fsr_conv_wide_avx2 } },
+    [FSR_ISA_AVX2]   = { "avx2",   { &fsr_conv_few_avx2, &fsr_conv_wide_avx2 }, &fsr_i8_avx2 },
+    [FSR_ISA_AVXVNNI] = { "avxvnni", { NULL }, &fsr_i8_avxvnni },
     [FSR_ISA_AVX512] = { "avx512", { &fsr_conv_few_avx512, &fsr_conv_few_avx2,
-                                     &fsr_conv_wide_avx512 } },
+                                     &fsr_conv_wide_avx512 }, NULL },
+    [FSR_ISA_AVX512VNNI] = { "avx512vnni", { NULL }, &fsr_i8_avx512vnni },
     [FSR_ISA_AVX512BF16] = { "avx512bf16", { &fsr_conv_few_bf16, &fsr_conv_few_bf16_half,
-                                             &fsr_conv_wide_bf16 } },
+                                             &fsr_conv_wide_bf16 }, NULL },
 #else
-    [FSR_ISA_AVX2]   = { "avx2",   { NULL } },
-    [FSR_ISA_AVX512] = { "avx512", { NULL } },
-    [FSR_ISA_AVX512BF16] = { "avx512bf16", { NULL } },
+    [FSR_ISA_AVX2]   = { "avx2",   { NULL }, NULL },
+    [FSR_ISA_AVXVNNI] = { "avxvnni", { NULL }, NULL },
+    [FSR_ISA_AVX512] = { "avx512", { NULL }, NULL },
+    [FSR_ISA_AVX512VNNI] = { "avx512vnni", { NULL }, NULL },
+    [FSR_ISA_AVX512BF16] = { "avx512bf16", { NULL }, NULL },
 #endif
 };
 
@@ -27,6 +37,16 @@ const char *fsr_nn_isa_name(FsrIsa isa)
 {
     return sets[isa].name;
 }
+
+#if defined(__x86_64__)
+/* gcc 12 has no name for it: CPUID leaf 7, subleaf 1, EAX bit 4. */
+static int has_avxvnni(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+#endif
 
 int fsr_nn_isa_available(FsrIsa isa)
 {
@@ -41,6 +61,10 @@ int fsr_nn_isa_available(FsrIsa isa)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx2") &&
                __builtin_cpu_supports("fma");
+    case FSR_ISA_AVXVNNI:
+        return fsr_nn_isa_available(FSR_ISA_AVX2) && has_avxvnni();
+    case FSR_ISA_AVX512VNNI:
+        return fsr_nn_isa_available(FSR_ISA_AVX512) && __builtin_cpu_supports("avx512vnni");
     case FSR_ISA_AVX512BF16:
         return fsr_nn_isa_available(FSR_ISA_AVX512) && __builtin_cpu_supports("avx512bf16");
 #endif
@@ -69,4 +93,12 @@ const FsrConvKernel *fsr_nn_pick_conv(FsrIsa isa, const FsrConvShape *s)
             if (fsr_nn_isa_available(i) && sets[i].conv[j]->fits(s))
                 return sets[i].conv[j];
     return &fsr_conv_c;
+}
+
+const FsrI8Kernel *fsr_nn_pick_i8(FsrIsa isa)
+{
+    for (int i = isa; i > 0; i--)
+        if (sets[i].i8 && fsr_nn_isa_available(i))
+            return sets[i].i8;
+    return &fsr_i8_c;
 }

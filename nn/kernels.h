@@ -46,13 +46,15 @@ typedef enum FsrIsa {
     FSR_ISA_C,          /* plain C: the definition */
     FSR_ISA_BLAS,       /* im2col and OpenBLAS */
     FSR_ISA_AVX2,
+    FSR_ISA_AVXVNNI,    /* AVX2 with products of bytes */
     FSR_ISA_AVX512,
+    FSR_ISA_AVX512VNNI, /* AVX-512 with products of bytes */
     FSR_ISA_AVX512BF16, /* AVX-512 with products of bfloat16 pairs */
     FSR_ISA_NB,
 } FsrIsa;
 
 /* Best set that this machine has and that the environment variable FASTSR_CPU
- * (c, blas, avx2, avx512, avx512bf16) allows. */
+ * (c, blas, avx2, avxvnni, avx512, avx512vnni, avx512bf16) allows. */
 FsrIsa fsr_nn_isa(void);
 
 /* "c", "blas", ... */
@@ -63,6 +65,9 @@ int fsr_nn_isa_available(FsrIsa isa);
 
 /* The kernel of the set (or, where it has none that fits, of a plainer one). */
 const FsrConvKernel *fsr_nn_pick_conv(FsrIsa isa, const FsrConvShape *s);
+
+/* The kernel for integers (kernels/i8.h); all give the same bits. */
+const struct FsrI8Kernel *fsr_nn_pick_i8(FsrIsa isa);
 
 /* Words between neighbouring samples of a value with this many planes: few planes
  * are packed, others start each sample on a vector. bfloat16: more than 4 planes. */

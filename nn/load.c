@@ -551,6 +551,7 @@ void fsr_nn_free(FsrNet **netp)
     }
     for (int i = 0; i < net->nb_outputs; i++)
         free(net->output_names[i]);
+    free(net->ranges);
     free(net->nodes);
     free(net->meta);
     free(net);

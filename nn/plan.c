@@ -1,5 +1,5 @@
 /* FsrNet -> FsrPlan: tile grid, row rings, kernels, memory. */
-#include "nn/plan.h"
+#include "nn/quant.h"
 #include "nn/whole.h"
 
 #include <errno.h>
@@ -78,8 +78,8 @@ static void choose_tiles(FsrPlan *p, int tile_w, int tile_h)
     size_t column = 0;      /* bytes of rings for one input sample across the tile */
 
     for (int i = 0; i < p->net->nb_nodes; i++)
-        column += (size_t)p->nodes[i].ring_rows * p->nodes[i].stride * p->net->nodes[i].scale *
-                  sizeof(float);
+        column += (size_t)p->nodes[i].ring_rows * p->nodes[i].subs * p->nodes[i].step *
+                  p->net->nodes[i].scale * sizeof(float);
     if (!tile_w) {
         tile_w = TILE_BYTES / column < MAX_TILE_W ? (int)(TILE_BYTES / column) : MAX_TILE_W;
         tile_w = tile_w < MIN_TILE_W ? MIN_TILE_W : tile_w;
@@ -137,13 +137,23 @@ static int alloc_floats(float **dst, size_t floats)
     return 0;
 }
 
-static int setup_conv(FsrPlan *p, int i, FsrIsa isa, size_t *scratch)
+static int setup_conv(FsrPlan *p, int i, FsrIsa isa, size_t width, size_t *scratch)
 {
     const FsrNode *n  = &p->net->nodes[i];
     FsrPlanNode   *pn = &p->nodes[i];
     size_t         floats;
     int            ret;
 
+    if (pn->quant && pn->quant->is_conv) {
+        FsrI8Conv *c = &pn->quant->conv;
+
+        c->in_pitch      = p->nodes[n->in[0]].sub_pitch;
+        c->out_pitch     = pn->sub_pitch;
+        c->scratch_pitch = (int)align16(width + n->kw + FSR_I8_SLACK) + 16;
+        floats = c->taps ? (size_t)c->groups * c->scratch_pitch : 0;
+        *scratch = *scratch < floats ? floats : *scratch;
+        return 0;
+    }
     pn->shape = (FsrConvShape){
         .cin  = p->net->nodes[n->in[0]].channels, .cin_stride  = p->nodes[n->in[0]].stride,
         .cout = n->channels,                      .cout_stride = pn->stride,
@@ -163,7 +173,7 @@ static int setup_conv(FsrPlan *p, int i, FsrIsa isa, size_t *scratch)
 
 static int layout(FsrPlan *p, FsrIsa isa)
 {
-    size_t at = 0, scratch = 0, widest = 0;
+    size_t at = 0, scratch = 0, widest = 0, floats = 0;
     int    ret;
 
     for (int i = 0; i < p->net->nb_nodes; i++) {
@@ -172,19 +182,23 @@ static int layout(FsrPlan *p, FsrIsa isa)
                        pn->margin.right;
 
         /* one cache line more: rows of a power of two would fall into the same sets */
-        pn->pitch  = align16(width * pn->stride) + 16;
+        pn->sub_pitch = (int)align16(width * pn->step + (pn->store ? FSR_I8_SLACK : 0)) + 16;
+        pn->pitch     = (size_t)pn->sub_pitch * pn->subs;
         pn->offset = at;
         at += pn->pitch * pn->ring_rows;
         pn->side = at;
-        at += align16((size_t)pn->history * pn->stride *
+        at += align16((size_t)pn->history * pn->step * pn->subs *
                       ((size_t)p->tile_h * p->net->nodes[i].scale + pn->margin.top +
                        pn->margin.bottom));
         widest = widest < width ? width : widest;
-        if (p->net->nodes[i].op == FSR_OP_CONV && (ret = setup_conv(p, i, isa, &scratch)) < 0)
+        if (pn->store == FSR_STORE_WIDE && floats < width * pn->stride)
+            floats = width * pn->stride;
+        if (p->net->nodes[i].op == FSR_OP_CONV && (ret = setup_conv(p, i, isa, width, &scratch)) < 0)
             return ret;
     }
     p->planar        = at;
-    p->scratch       = at + align16(widest);
+    p->floats        = at + align16(widest);
+    p->scratch       = p->floats + align16(floats);
     p->worker_floats = p->scratch + align16(scratch);
     return 0;
 }
@@ -206,9 +220,11 @@ static int alloc_workers(FsrPlan *p)
     return 0;
 }
 
-/* bfloat16 for what convolutions and additions hand to others of their kind. */
-static void choose_formats(FsrPlan *p, FsrPrecision precision)
+/* bfloat16 or integers for what convolutions and additions hand to others of their kind. */
+static int choose_formats(FsrPlan *p, FsrPrecision precision, FsrIsa isa)
 {
+    int planes = 0;
+
     for (int i = 0; i < p->net->nb_nodes; i++) {
         const FsrNode *n = &p->net->nodes[i];
         int sums = n->op == FSR_OP_CONV || n->op == FSR_OP_ADD;
@@ -218,8 +234,14 @@ static void choose_formats(FsrPlan *p, FsrPrecision precision)
         for (int j = 0; !sums && j < n->nb_in; j++)
             p->nodes[n->in[j]].bf16 = 0;            /* readers come after what they read */
     }
-    for (int i = 0; i < p->net->nb_nodes; i++)
-        p->nodes[i].stride = fsr_nn_stride(p->net->nodes[i].channels, p->nodes[i].bf16);
+    for (int i = 0; i < p->net->nb_nodes; i++) {
+        p->nodes[i].stride      = fsr_nn_stride(p->net->nodes[i].channels, p->nodes[i].bf16);
+        p->nodes[i].step        = p->nodes[i].stride;
+        p->nodes[i].subs        = 1;
+        p->nodes[i].first_plane = planes;
+        planes += p->net->nodes[i].channels;
+    }
+    return precision == FSR_PRECISION_I8 ? fsr_quant_setup(p, isa) : 0;
 }
 
 static int build(FsrPlan *p, FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h)
@@ -238,7 +260,8 @@ static int build(FsrPlan *p, FsrPrecision precision, FsrIsa isa, int tile_w, int
     free(margins);
     if (ret < 0 || (ret = size_rings(p)) < 0)
         return ret;
-    choose_formats(p, precision);
+    if ((ret = choose_formats(p, precision, isa)) < 0)
+        return ret;
     choose_tiles(p, tile_w, tile_h);
     size_histories(p);
     p->bytes = sizeof(*p) + p->net->nb_nodes * sizeof(*p->nodes);
@@ -288,7 +311,7 @@ int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int
 {
     FsrIsa isa = fsr_nn_isa();
 
-    if (isa < FSR_ISA_AVX512BF16)
+    if (precision == FSR_PRECISION_BF16 && isa < FSR_ISA_AVX512BF16)
         precision = FSR_PRECISION_F32;
     return fsr_nn_plan_with(plan, net, width, height, nb_workers, precision, isa, 0, 0, err,
                             err_size);
@@ -314,6 +337,7 @@ void fsr_nn_plan_free(FsrPlan **plan)
         free(p->workers[i].made);
     }
     fsr_whole_free(&p->whole, p->net->nb_nodes);
+    fsr_quant_free(p);
     free(p->nodes);
     free(p->workers);
     free(p);

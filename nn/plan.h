@@ -14,10 +14,25 @@
 #include "nn/graph.h"
 #include "nn/kernels.h"
 
+typedef struct FsrQuant FsrQuant;
+
+/* How a value is kept in its ring. */
+typedef enum FsrStore {
+    FSR_STORE_FLOAT,        /* or bfloat16; samples one after the other, planes in each */
+    FSR_STORE_BYTES,        /* four planes in a word: a row of words for each four (kernels/i8.h) */
+    FSR_STORE_WIDE,         /* a word for each sample: a row of words for each plane */
+} FsrStore;
+
 typedef struct FsrPlanNode {
     FsrMargin            margin;
+    FsrStore             store;
+    int                  subs;          /* rows of words that a row is made of; float: one */
+    int                  sub_pitch;     /* words from one to the next */
+    int                  step;          /* words from one sample to the next in them */
+    int                  first_plane;   /* number of planes of all values before */
+    FsrQuant            *quant;         /* quant.h; NULL: all in float */
     int                  bf16;          /* planes are bfloat16, two in a word; else float */
-    int                  stride;        /* words from one sample to the next */
+    int                  stride;        /* words from one sample to the next, of float rows */
     int                  ring_rows;
     size_t               pitch;         /* floats from one row of the ring to the next */
     size_t               offset;        /* of the ring in a worker's memory, floats */
@@ -43,6 +58,8 @@ struct FsrPlan {
     FsrWorker    *workers;
     size_t        scratch;              /* offset of the scratch in a worker's memory */
     size_t        planar;               /* offset of one row of one plane, for get and put */
+    size_t        floats;               /* offset of one row of floats, before they become integers */
+    struct FsrRange *ranges;            /* quant.h: [planes of all values], to be widened by runs; or NULL */
     size_t        worker_floats;
     size_t        bytes;
     struct FsrWhole *whole;             /* whole.h; NULL: strips */

@@ -1,6 +1,7 @@
 /* Runs one tile of a plan, row by row, from the output's demand; of each row only what wanted
  * tiles are made from. */
 #include "nn/ops.h"
+#include "nn/quant.h"
 #include "nn/whole.h"
 
 #include <string.h>
@@ -84,7 +85,7 @@ static float *sample(const Job *t, int i, int r, int x)
 {
     const FsrPlanNode *pn = &t->p->nodes[i];
     return t->w->memory + pn->offset + pn->pitch * (r % pn->ring_rows) +
-           (ptrdiff_t)(x - origin(t, i)) * pn->stride;
+           (ptrdiff_t)(x - origin(t, i)) * pn->step;
 }
 
 /* The picture goes on beyond its border with its border samples. */
@@ -122,7 +123,11 @@ static void conv_row(Job *t, int i, int r, Span s, float *dst)
 
     for (int k = 0; k < n->kh; k++)
         rows[k] = sample(t, n->in[0], first + k, s.x - n->pad_left);
-    pn->kernel->row(&pn->shape, pn->packed, rows, dst, s.width, t->w->memory + t->p->scratch);
+    if (pn->quant && pn->quant->is_conv)
+        pn->quant->kernel->row(&pn->quant->conv, (const uint32_t *const *)rows, dst, s.width,
+                               (uint32_t *)(t->w->memory + t->p->scratch));
+    else
+        pn->kernel->row(&pn->shape, pn->packed, rows, dst, s.width, t->w->memory + t->p->scratch);
     t->macs += fsr_node_macs(t->p->net, n) * s.width;
 }
 
@@ -146,6 +151,12 @@ static void arithmetic_row(const Job *t, int i, int r, Span s, float *dst)
     const FsrPlanNode *pn = &t->p->nodes[i];
     const FsrRow a = row_under(t, i, 0, r, s.x), b = row_under(t, i, 1, r, s.x);
 
+    if (pn->store == FSR_STORE_BYTES) {
+        fsr_quant_add(pn->quant, n->channels, (const uint32_t *)a.data, t->p->nodes[n->in[0]].sub_pitch,
+                      (const uint32_t *)b.data, t->p->nodes[n->in[1]].sub_pitch, (uint32_t *)dst,
+                      pn->sub_pitch, s.width);
+        return;
+    }
     fsr_ops_arithmetic(n->op, n->relu, dst, pn->bf16, pn->stride, &a, &b, s.width);
 }
 
@@ -204,22 +215,23 @@ static uint64_t now_ns(void)
 /* Takes over from the tile on the left what this one needs of its row. */
 static void take_history(const Job *t, int i, int r)
 {
-    const FsrPlanNode *pn  = &t->p->nodes[i];
-    const size_t       len = (size_t)pn->history * pn->stride;
+    const FsrPlanNode *pn   = &t->p->nodes[i];
+    const size_t       len  = (size_t)pn->history * pn->step;
+    const float       *side = t->w->memory + pn->side + r * len * pn->subs;
 
-    if (t->x && len)
-        memcpy(sample(t, i, r, origin(t, i)), t->w->memory + pn->side + r * len,
-               len * sizeof(float));
+    for (int k = 0; t->x && len && k < pn->subs; k++)
+        memcpy(sample(t, i, r, origin(t, i)) + k * pn->sub_pitch, side + k * len, len * sizeof(float));
 }
 
 static void keep_history(const Job *t, int i, int r)
 {
-    const FsrPlanNode *pn  = &t->p->nodes[i];
-    const size_t       len = (size_t)pn->history * pn->stride;
+    const FsrPlanNode *pn   = &t->p->nodes[i];
+    const size_t       len  = (size_t)pn->history * pn->step;
+    float             *side = t->w->memory + pn->side + r * len * pn->subs;
+    const float       *src  = sample(t, i, r, end(t, i) - pn->history);
 
-    if (t->x + t->width < t->p->width && len)
-        memcpy(t->w->memory + pn->side + r * len, sample(t, i, r, end(t, i) - pn->history),
-               len * sizeof(float));
+    for (int k = 0; t->x + t->width < t->p->width && len && k < pn->subs; k++)
+        memcpy(side + k * len, src + k * pn->sub_pitch, len * sizeof(float));
 }
 
 static int floor_div(int a, int b)
@@ -279,8 +291,10 @@ static int next_span(const Job *t, int i, int r, int x, Span *s)
 
 static void make_span(Job *t, int i, int r, Span s)
 {
-    const FsrNode *n   = &t->p->net->nodes[i];
-    float         *dst = sample(t, i, r, s.x);
+    const FsrNode     *n    = &t->p->net->nodes[i];
+    const FsrPlanNode *pn   = &t->p->nodes[i];
+    float             *ring = sample(t, i, r, s.x);
+    float             *dst  = pn->store == FSR_STORE_WIDE ? t->w->memory + t->p->floats : ring;
 
     switch (n->op) {
     case FSR_OP_INPUT:   input_row(t, i, r, s, dst); break;
@@ -296,6 +310,10 @@ static void make_span(Job *t, int i, int r, Span s)
     case FSR_OP_CONCAT:  concat_row(t, i, r, s, dst);  break;
     default:             break;                         /* whole networks only */
     }
+    if (dst != ring)
+        fsr_quant_row(pn->quant, n->channels, dst, pn->stride, (uint32_t *)ring, pn->sub_pitch, s.width);
+    if (t->p->ranges)
+        fsr_quant_observe(t->p->ranges + pn->first_plane, n->channels, dst, pn->stride, s.width);
 }
 
 /* A kernel that makes samples in blocks gets whole blocks, those that a whole run makes. */

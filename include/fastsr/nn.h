@@ -98,6 +98,7 @@ void fsr_nn_plan_free(FsrPlan **plan);
 typedef enum FsrPrecision {
     FSR_PRECISION_F32,
     FSR_PRECISION_BF16,
+    FSR_PRECISION_I8,
 } FsrPrecision;
 int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                    FsrPrecision precision, char *err, size_t err_size);

@@ -1,0 +1,93 @@
+/*
+ * Convolution in integers.
+ *
+ * Planes are bytes, four of them in a 32-bit word; a row of a value with `groups` words in a
+ * sample is `groups` rows of words, `pitch` words apart, so that neighbouring words of memory
+ * are neighbouring samples of the same four planes. A vector holds samples; weights are
+ * broadcast. Every kernel gives the bits of fsr_i8_c, which is the definition:
+ *
+ *     sum  = bias + sum of weight * byte                      (32 bits, must not overflow)
+ *     byte = clip(0, 255, (sat16(sum >> shift) * mult + 2^14) >> 15)     or
+ *     float = (float)sum * scale                              (clipped at zero: relu)
+ *
+ * Four planes that the rest of the network is sensitive to can be `fine`. Their weights have
+ * two bytes (sum = (sum of upper * byte << fine_bits) + sum of lower * byte + bias), and as a
+ * result they have FSR_I8_WIDE_MAX + 1 steps in two words: the upper 8 bits, then the lower
+ * FSR_I8_LOW_BITS. For the next convolution those are planes like others.
+ *
+ * A value that did not come from here has one word for each sample of each plane, 0 to
+ * FSR_I8_WIDE_MAX. It is unfolded first: taps says which row of the window, plane and part
+ * each byte is, and the kernel has one row.
+ */
+#ifndef FASTSR_NN_KERNELS_I8_H
+#define FASTSR_NN_KERNELS_I8_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    FSR_I8_LOW_BITS = 3,
+    FSR_I8_WIDE_MAX = (256 << FSR_I8_LOW_BITS) - 1,
+    FSR_I8_SLACK    = 16,       /* words behind a row of words that a kernel may read */
+    FSR_I8_MAX_TAPS = 1 << 14,  /* bytes a sum is made of: 2^14 * 255 * 127 + bias < 2^31 */
+    FSR_I8_BLOCKS   = 1024,     /* of four planes */
+};
+
+typedef struct FsrI8Tap {
+    uint16_t plane;
+    uint8_t  row, low;          /* low: the lower bits, else the upper 8 */
+} FsrI8Tap;
+
+typedef struct FsrI8Conv {
+    int       groups, kw, kh;   /* as the kernel sees it: words in a sample, window */
+    int       cout;
+    int       float_out, relu;  /* relu: of float results; bytes are clipped anyway */
+    int       cout_stride;      /* floats from one sample to the next, of float results */
+    uint8_t  *fine;             /* [blocks of 4 planes] */
+    int       fine_bits;
+    int       in_pitch, out_pitch;
+    int       nb_rows;          /* rows of the window in the value that is unfolded */
+    FsrI8Tap *taps;             /* [4 * groups]; NULL: the value is bytes */
+    int       scratch_pitch;    /* words of one unfolded row */
+    /* for each plane, rounded up to 4 */
+    int32_t  *bias, *shift;
+    int16_t  *mult;
+    float    *scale;
+    void     *weights;          /* in the kernel's order */
+} FsrI8Conv;
+
+typedef struct FsrI8Kernel {
+    const char *name;
+    size_t (*packed_bytes)(const FsrI8Conv *c);
+    /* weights: [blocks of 4 planes; a fine one twice: upper, lower][4][kh][groups][kw][4];
+     * dst is 64-byte aligned */
+    void   (*pack)(const FsrI8Conv *c, const int8_t *weights, void *dst);
+    /* rows: one for each row of the window, at the word under its left edge for sample 0.
+     * scratch: groups * scratch_pitch words, for values that are unfolded. */
+    void   (*row)(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int width,
+                  uint32_t *scratch);
+} FsrI8Kernel;
+
+static inline int fsr_i8_blocks(const FsrI8Conv *c)
+{
+    return (c->cout + 3) / 4;
+}
+
+/* Where block b begins in weights (or in words of bytes): a fine one counts twice. */
+static inline int fsr_i8_place(const FsrI8Conv *c, int b)
+{
+    int at = b;
+
+    for (int i = 0; i < b; i++)
+        at += c->fine[i];
+    return at;
+}
+
+static inline size_t fsr_i8_taps(const FsrI8Conv *c)
+{
+    return (size_t)c->kh * c->groups * c->kw;
+}
+
+extern const FsrI8Kernel fsr_i8_c, fsr_i8_avx2, fsr_i8_avxvnni, fsr_i8_avx512vnni;
+
+#endif /* FASTSR_NN_KERNELS_I8_H */

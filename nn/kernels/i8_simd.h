@@ -1,0 +1,218 @@
+/*
+ * Convolution in integers with vectors, written once for all instruction sets.
+ *
+ * The file that includes this defines
+ *   ISA(name), ISA_NAME
+ *   VL                       samples in a vector
+ *   ivec, i_set1 (from memory), i_load, i_store_n (first n words), i_zero
+ *   win, win_load            VL words of input as i_dot wants them
+ *   wvec, w_load, W_WORDS    the weights of one plane for a word, broadcast, and their words
+ *   w_pack(dst, w)           W_WORDS words from 4 weights
+ *   i_dot(acc, win, wvec)    acc + the four products of each word
+ *   i_add, i_shift           sums; a vector shifted left by a number of bits
+ *   i_bytes(a, shift, mult, low)  four vectors of sums to words of bytes; low (or NULL): fine
+ *                            ones, the lower bits to *low
+ *   i_float(a, scale, relu), f_store, f_store4
+ *   i_part(v, low, k)        a tap's byte of a wide value, in place k of its word
+ *   BLOCK_S, BLOCK_C         vectors of samples and planes in registers at once
+ */
+#include "nn/kernels/i8.h"
+
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 32")
+
+/* [blocks of 4 planes, fine ones twice][kh][groups][kw][4 planes][W_WORDS] */
+static size_t packed_bytes(const FsrI8Conv *c)
+{
+    return fsr_i8_place(c, fsr_i8_blocks(c)) * fsr_i8_taps(c) * 16 * W_WORDS;
+}
+
+static void pack(const FsrI8Conv *c, const int8_t *weights, void *dst)
+{
+    const size_t taps = fsr_i8_taps(c);
+    uint32_t    *d    = dst;
+
+    for (int b = 0; b < fsr_i8_place(c, fsr_i8_blocks(c)); b++)
+        for (size_t t = 0; t < taps; t++)
+            for (int o = 0; o < 4; o++, d += W_WORDS)
+                w_pack(d, weights + ((4 * b + o) * taps + t) * 4);
+}
+
+static void unfold(const FsrI8Conv *c, const uint32_t *const *rows, int width, uint32_t *dst)
+{
+    for (int g = 0; g < c->groups; g++, dst += c->scratch_pitch) {
+        const uint32_t *src[4];
+        const FsrI8Tap *t = &c->taps[4 * g];
+
+        for (int k = 0; k < 4; k++)
+            src[k] = rows[t[k].row] + t[k].plane * c->in_pitch;
+        for (int x = 0; x < width + c->kw - 1; x += VL) {
+            ivec word = i_zero();
+            UNROLL for (int k = 0; k < 4; k++)
+                word = i_or(word, i_part(i_load(src[k] + x), t[k].low, k));
+            i_store_n(dst + x, word, VL);
+        }
+    }
+}
+
+typedef struct Row {
+    const FsrI8Conv       *c;
+    const uint32_t *const *rows;
+    int                    pitch;
+    void                  *dst;
+} Row;
+
+/* N planes from o on. */
+INLINE void store_floats(const Row *t, int o, int x, int n, ivec (*acc)[BLOCK_S], const int N,
+                         const int S)
+{
+    const FsrI8Conv *c = t->c;
+    float *d = (float *)t->dst + (size_t)x * c->cout_stride + o;
+
+    UNROLL for (int s = 0; s < S; s++, d += VL * c->cout_stride) {
+        float lanes[4][VL];
+        fvec  v[4];
+
+        UNROLL for (int k = 0; k < N; k++)
+            v[k] = i_float(acc[k][s], c->scale + o + k, c->relu);
+        if (N == 4 && c->cout_stride == 4 && n >= VL) {
+            f_store4(d, v);
+            continue;
+        }
+        if (N == 1 && c->cout_stride == 1 && n >= VL) {
+            f_store(d, v[0]);
+            continue;
+        }
+        UNROLL for (int k = 0; k < N; k++)
+            f_store(lanes[k], v[k]);
+        for (int i = 0; i < VL && i < n; i++)
+            UNROLL for (int k = 0; k < N; k++)
+                d[(size_t)i * c->cout_stride + k] = lanes[k][i];
+    }
+}
+
+/* N sums of S vectors of samples from x on, the weights of G of them side by side. */
+INLINE void sums(const Row *t, const uint32_t *w, int x, ivec (*acc)[BLOCK_S], const int N,
+                 const int G, const int S)
+{
+    const FsrI8Conv *c    = t->c;
+    const size_t     next = fsr_i8_taps(c) * 4 * W_WORDS;     /* words of four planes */
+
+    UNROLL for (int k = 0; k < N; k++)
+        UNROLL for (int s = 0; s < S; s++)
+            acc[k][s] = i_zero();
+    for (int ky = 0; ky < c->kh; ky++)
+        for (int g = 0; g < c->groups; g++) {
+            const uint32_t *in = t->rows[ky] + (size_t)g * t->pitch + x;
+
+            for (int kx = 0; kx < c->kw; kx++, in++, w += 4 * W_WORDS) {
+                win v[BLOCK_S];
+
+                UNROLL for (int s = 0; s < S; s++)
+                    v[s] = win_load(in + s * VL);
+                UNROLL for (int k = 0; k < N; k++) {
+                    wvec wv = w_load(w + k / G * next + k % G * W_WORDS);
+                    UNROLL for (int s = 0; s < S; s++)
+                        acc[k][s] = i_dot(acc[k][s], v[s], wv);
+                }
+            }
+        }
+}
+
+/* N planes (1, 4 or 8) from o on, whose weights begin in block `place`; F: they are fine. n of
+ * the samples are wanted. */
+INLINE void block(const Row *t, int o, int place, int x, int n, const int N, const int F, const int S)
+{
+    const FsrI8Conv *c = t->c;
+    const uint32_t  *w = (const uint32_t *)c->weights +
+                         (place * fsr_i8_taps(c) * 4 + o % 4) * W_WORDS;
+    uint32_t *d = (uint32_t *)t->dst + (size_t)place * c->out_pitch + x;
+    ivec acc[8][BLOCK_S];
+
+    sums(t, w, x, acc, F ? 2 * N : N, N == 1 ? 1 : 4, S);
+    UNROLL for (int k = 0; k < N; k++)
+        UNROLL for (int s = 0; s < S; s++) {
+            if (F)
+                acc[k][s] = i_add(i_shift(acc[k][s], c->fine_bits), acc[N + k][s]);
+            acc[k][s] = i_add(acc[k][s], i_set1(&c->bias[o + k]));
+        }
+    if (c->float_out) {
+        UNROLL for (int k = 0; k < N; k += 4)
+            store_floats(t, o + k, x, n, acc + k, N < 4 ? N : 4, S);
+        return;
+    }
+    UNROLL for (int k = 0; k + 4 <= N; k += 4)
+        UNROLL for (int s = 0; s < S; s++) {
+            ivec four[4] = { acc[k][s], acc[k + 1][s], acc[k + 2][s], acc[k + 3][s] }, low;
+            uint32_t *p = d + (size_t)k / 4 * c->out_pitch + s * VL;
+            const int m = n - s * VL < VL ? n - s * VL : VL;
+
+            i_store_n(p, i_bytes(four, c->shift + o + k, c->mult + o + k, F ? &low : NULL), m);
+            if (F)
+                i_store_n(p + c->out_pitch, low, m);
+        }
+}
+
+static inline int fine(const FsrI8Conv *c, int o)
+{
+    return c->fine[o / 4];
+}
+
+INLINE void planes(const Row *t, int x, int n, const int S)
+{
+    const FsrI8Conv *c   = t->c;
+    const int        all = c->float_out ? c->cout : (c->cout + 3) / 4 * 4;
+    int o = 0, place = 0;
+
+    while (o + 4 <= all) {
+        if (fine(c, o)) {
+#if BLOCK_C == 8
+            block(t, o, place, x, n, 4, 1, S);
+#else
+            block(t, o, place, x, n, 4, 1, 1);
+            for (int s = 1; s < S; s++)
+                block(t, o, place, x + s * VL, n - s * VL, 4, 1, 1);
+#endif
+            place += 2;
+            o     += 4;
+#if BLOCK_C == 8
+        } else if (o + 8 <= all && !fine(c, o + 4)) {
+            block(t, o, place, x, n, 8, 0, S);
+            place += 2;
+            o     += 8;
+#endif
+        } else {
+            block(t, o, place, x, n, 4, 0, S);
+            place++;
+            o += 4;
+        }
+    }
+    for (; o < all; o++) {
+        if (fine(c, o))
+            block(t, o, place, x, n, 1, 1, S);
+        else
+            block(t, o, place, x, n, 1, 0, S);
+    }
+}
+
+static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int width,
+                uint32_t *scratch)
+{
+    const uint32_t *unfolded[1] = { scratch };
+    Row t = { c, rows, c->in_pitch, dst };
+    int x = 0;
+
+    if (c->taps) {
+        unfold(c, rows, width, scratch);
+        t.rows  = unfolded;
+        t.pitch = c->scratch_pitch;
+    }
+    for (; x + BLOCK_S * VL <= width; x += BLOCK_S * VL)
+        planes(&t, x, BLOCK_S * VL, BLOCK_S);
+    for (; x < width; x += VL)
+        planes(&t, x, width - x < VL ? width - x : VL, 1);
+}
+
+const FsrI8Kernel ISA(fsr_i8) = { ISA_NAME, packed_bytes, pack, row };

@@ -1,0 +1,653 @@
+/* Networks in integers: formats, steps, weights. */
+#include "nn/quant.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SUM_BITS       = 13,            /* of a sum before it is multiplied, at the largest byte */
+    CALIBRATE_MACS = 100 << 20,
+    MIN_SIDE       = 32,
+    MAX_SIDE       = 128,
+};
+
+/* Rows of lower bits beside those of the upper ones, in the middle of the window: a third,
+ * and what fills the last word. */
+static int low_rows(int kh)
+{
+    int words = (kh + (kh + 2) / 3 + 3) / 4;
+    int n     = 4 * words - kh;
+
+    return n < kh ? n : kh;
+}
+
+static int unfolded_words(int planes, int kh)
+{
+    return (planes * (kh + low_rows(kh)) + 3) / 4;
+}
+
+/* ---- which values are integers ---------------------------------------------------- */
+
+static int conv_fits(const FsrNet *net, const FsrNode *n)
+{
+    return n->op == FSR_OP_CONV &&
+           (int64_t)unfolded_words(net->nodes[n->in[0]].channels, n->kh) * 4 * n->kw <= FSR_I8_MAX_TAPS / 2 &&
+           n->channels <= 4 * FSR_I8_BLOCKS;
+}
+
+static int integer_conv(const FsrPlan *p, int i)
+{
+    const FsrNode *n = &p->net->nodes[i];
+    return conv_fits(p->net, n) && p->nodes[n->in[0]].store != FSR_STORE_FLOAT;
+}
+
+/* How node i can be kept: bytes for integer convolutions and sums; wide for convolutions. */
+static FsrStore store_of(const FsrPlan *p, int i, const uint8_t *sums)
+{
+    const FsrNet *net = p->net;
+    int others = i == net->output, adds = 0;
+
+    for (int r = i + 1; r < net->nb_nodes; r++)
+        for (int j = 0; j < net->nodes[r].nb_in; j++)
+            if (net->nodes[r].in[j] == i) {
+                adds   |= sums[r];
+                others |= !sums[r] && !conv_fits(net, &net->nodes[r]);
+            }
+    if (others)
+        return FSR_STORE_FLOAT;
+    if (integer_conv(p, i) || sums[i])
+        return FSR_STORE_BYTES;
+    return adds ? FSR_STORE_FLOAT : FSR_STORE_WIDE;
+}
+
+static void choose_stores(FsrPlan *p)
+{
+    const FsrNet *net = p->net;
+    uint8_t sums[FSR_NN_MAX_NODES];
+    int     changed;
+
+    for (int i = 0; i < net->nb_nodes; i++)
+        sums[i] = net->nodes[i].op == FSR_OP_ADD && i != net->output &&
+                  net->nodes[net->nodes[i].in[0]].channels == net->nodes[net->nodes[i].in[1]].channels;
+    do {
+        changed = 0;
+        for (int i = 0; i < net->nb_nodes; i++)
+            p->nodes[i].store = store_of(p, i, sums);
+        for (int i = 0; i < net->nb_nodes; i++) {
+            const int *in = net->nodes[i].in;
+
+            if (sums[i] && (p->nodes[i].store != FSR_STORE_BYTES ||
+                            p->nodes[in[0]].store != FSR_STORE_BYTES ||
+                            p->nodes[in[1]].store != FSR_STORE_BYTES)) {
+                sums[i] = 0;
+                changed = 1;
+            }
+        }
+    } while (changed);
+}
+
+/* ---- ranges ----------------------------------------------------------------------- */
+
+void fsr_quant_observe(struct FsrRange *r, int planes, const float *row, int stride, int width)
+{
+    for (int c = 0; c < planes; c++) {
+        for (int x = 0; x < width; x++) {
+            const float v = row[(size_t)x * stride + c];
+
+            r[c].low  = v < r[c].low  ? v : r[c].low;
+            r[c].high = v > r[c].high ? v : r[c].high;
+            r[c].sum += v;
+        }
+        r[c].n += width;
+    }
+}
+
+typedef struct Scene {
+    int   side;
+    float luma[MAX_SIDE * MAX_SIDE];
+} Scene;
+
+static uint32_t draw(uint32_t *seed, uint32_t n)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (*seed >> 8) % n;
+}
+
+/*
+ * A picture to measure on: discs of all sizes over each other (the statistics of natural
+ * pictures; Lee, Mumford and Huang, "Occlusion models for natural images", IJCV 41, 2001), each
+ * with a gradient, fine stripes or noise; the right half as soft as an enlarged picture.
+ */
+static void draw_scene(Scene *s)
+{
+    uint32_t seed = 11;
+
+    for (int n = 0; n < 60 + s->side; n++) {
+        const int   size = s->side / 2 / (1 + n / 8) + 3;
+        const int   cx = draw(&seed, s->side), cy = draw(&seed, s->side), kind = draw(&seed, 4);
+        const float base = draw(&seed, 256) / 255.0f, slope = ((int)draw(&seed, 65) - 32) / 255.0f;
+
+        for (int y = 0; y < s->side; y++)
+            for (int x = 0; x < s->side; x++) {
+                const int dx = x - cx, dy = y - cy;
+                float v = base + slope * dx / size;
+
+                if (n && dx * dx + dy * dy > size * size)
+                    continue;
+                if (kind == 0)
+                    v += (dx + dy) / 2 & 1 ? 0.15f : -0.15f;
+                else if (kind == 1)
+                    v += ((int)draw(&seed, 33) - 16) / 255.0f;
+                s->luma[y * s->side + x] = v < 0 ? 0 : v > 1 ? 1 : v;
+            }
+    }
+    for (int n = 0; n < 2; n++)
+        for (int y = 1; y < s->side - 1; y++)
+            for (int x = s->side / 2; x < s->side - 1; x++) {
+                float *v = &s->luma[y * s->side + x];
+                *v = (4 * v[0] + v[-1] + v[1] + v[-s->side] + v[s->side]) / 8;
+            }
+}
+
+/* Planes are the same scene, moved. */
+static void scene_get(void *opaque, int plane, int x, int y, int w, int h, float *dst,
+                      ptrdiff_t stride)
+{
+    const Scene *s = opaque;
+
+    for (int j = 0; j < h; j++)
+        for (int i = 0; i < w; i++)
+            dst[j * stride + i] = s->luma[(y + j + 5 * plane) % s->side * s->side +
+                                          (x + i + 3 * plane) % s->side];
+}
+
+static void scene_put(void *opaque, int plane, int x, int y, int w, int h, const float *src,
+                      ptrdiff_t stride)
+{
+    (void)opaque, (void)plane, (void)x, (void)y, (void)w, (void)h, (void)src, (void)stride;
+}
+
+/* Runs the network on the scene. In plain C: the same ranges on every machine. */
+static int measure_ranges(const FsrNet *net, struct FsrRange *ranges)
+{
+    const double area = CALIBRATE_MACS / (net->info.macs * net->info.scale * net->info.scale + 1);
+    FsrPlan     *f;
+    Scene       *s = calloc(1, sizeof(*s));
+    FsrNnIO      io = { s, scene_get, scene_put };
+    int          ret;
+
+    if (!s)
+        return -ENOMEM;
+    s->side = area > MAX_SIDE * MAX_SIDE ? MAX_SIDE : area < MIN_SIDE * MIN_SIDE ? MIN_SIDE : (int)sqrt(area);
+    draw_scene(s);
+    ret = fsr_nn_plan_with(&f, net, s->side, s->side, 1, FSR_PRECISION_F32, FSR_ISA_C, 0, 0, NULL, 0);
+    if (ret >= 0) {
+        f->ranges = ranges;
+        for (int j = 0; j < fsr_nn_jobs(f); j++)
+            fsr_nn_run(f, &io, j, 0);
+    }
+    fsr_nn_plan_free(&f);
+    free(s);
+    return ret;
+}
+
+/* The ranges of all planes of all values, measured by the first plan that wants them. */
+static int get_ranges(const FsrNet *net, int planes, const struct FsrRange **ranges)
+{
+    struct FsrRange *seen = atomic_load(&((FsrNet *)net)->ranges), *other = NULL;
+    int ret;
+
+    if (!seen) {
+        if (!(seen = malloc(planes * sizeof(*seen))))
+            return -ENOMEM;
+        for (int c = 0; c < planes; c++)
+            seen[c] = (struct FsrRange){ INFINITY, -INFINITY, 0, 0 };
+        if ((ret = measure_ranges(net, seen)) < 0) {
+            free(seen);
+            return ret;
+        }
+        if (!atomic_compare_exchange_strong(&((FsrNet *)net)->ranges, &other, seen)) {
+            free(seen);                                     /* another thread was here first */
+            seen = other;
+        }
+    }
+    *ranges = seen;
+    return 0;
+}
+
+/* ---- steps and weights ------------------------------------------------------------ */
+
+static void *zeroed(size_t bytes)
+{
+    void *mem;
+
+    if (bytes > SIZE_MAX - 64 || posix_memalign(&mem, 64, bytes + 64))
+        return NULL;
+    return memset(mem, 0, bytes + 64);
+}
+
+/* Range of plane c of a node: the picture may go a little beyond what was seen, and a
+ * rectified value begins at zero. */
+static void plane_range(const FsrPlan *p, int i, int c, const struct FsrRange *seen, float *low,
+                        float *high)
+{
+    const FsrNode *n    = &p->net->nodes[i];
+    const float    room = p->nodes[i].store == FSR_STORE_WIDE ? 0.125f * (seen[c].high - seen[c].low) : 0;
+
+    *low  = n->relu ? 0 : seen[c].low - room;
+    *high = seen[c].high + room;
+    if (!(*high - *low > 1e-6f))
+        *high = *low + 1e-6f;
+}
+
+static int set_steps(FsrPlan *p, int i, const struct FsrRange *seen)
+{
+    FsrPlanNode *pn     = &p->nodes[i];
+    const int    planes = p->net->nodes[i].channels;
+
+    if (!(pn->quant->low = zeroed(2 * planes * sizeof(float))))
+        return -ENOMEM;
+    pn->quant->step = pn->quant->low + planes;
+    for (int c = 0; c < planes; c++) {
+        const int wide = pn->store == FSR_STORE_WIDE || pn->quant->fine[c / 4];
+        float high;
+
+        plane_range(p, i, c, seen, &pn->quant->low[c], &high);
+        pn->quant->step[c] = (high - pn->quant->low[c]) / (wide ? FSR_I8_WIDE_MAX : 255);
+    }
+    return 0;
+}
+
+/* ---- fine planes ------------------------------------------------------------------ */
+
+/* How much of the result's square each plane's square makes, were everything independent:
+ * gains[planes of all values], backwards from the output. */
+static void set_gains(const FsrPlan *p, double *gains)
+{
+    const FsrNet *net = p->net;
+
+    for (int c = 0; c < net->nodes[net->output].channels; c++)
+        gains[p->nodes[net->output].first_plane + c] = 1;
+    for (int i = net->nb_nodes - 1; i > 0; i--) {
+        const FsrNode *n    = &net->nodes[i];
+        const double  *g    = gains + p->nodes[i].first_plane;
+        const size_t   size = (size_t)n->kw * n->kh;
+        int at = 0;
+
+        for (int j = 0; j < n->nb_in; j++) {
+            const int cin = net->nodes[n->in[j]].channels;
+            double   *in  = gains + p->nodes[n->in[j]].first_plane;
+
+            for (int o = 0; n->op == FSR_OP_CONV && o < n->channels; o++)
+                for (size_t k = 0; k < cin * size; k++)
+                    in[k / size] += g[o] * n->weights[o * cin * size + k] * n->weights[o * cin * size + k];
+            for (int c = 0; n->op != FSR_OP_CONV && c < cin; c++, at++)
+                in[c] += g[at % n->channels];
+        }
+    }
+}
+
+/* Of the blocks of four planes of a value of bytes, those that would bring more than twice their
+ * share of the rounding into the result. In a chain like SRCNN that is the one that carries the
+ * picture. */
+static void set_fine(FsrPlan *p, int i, const struct FsrRange *seen, const double *gains)
+{
+    const int channels = p->net->nodes[i].channels, blocks = (channels + 3) / 4;
+    double    noise[FSR_I8_BLOCKS] = { 0 }, all = 0;
+
+    for (int r = i; r < p->net->nb_nodes; r++)              /* sums want bytes of one kind */
+        for (int j = 0; j < p->net->nodes[r].nb_in; j++)
+            if ((r == i || p->net->nodes[r].in[j] == i) && p->net->nodes[r].op != FSR_OP_CONV)
+                return;
+    for (int c = 0; c < channels; c++) {
+        float low, high;
+
+        plane_range(p, i, c, seen, &low, &high);
+        noise[c / 4] += (double)(high - low) * (high - low) * gains[c];
+        all          += (double)(high - low) * (high - low) * gains[c];
+    }
+    for (int b = 0; b < blocks; b++)
+        p->nodes[i].quant->fine[b] = noise[b] * blocks > 2 * all;
+}
+
+/* ---- weights ---------------------------------------------------------------------- */
+
+/* What a byte that a convolution reads stands for. */
+enum { UPPER, LOWER, BYTE, NOTHING };
+
+/* The bytes of a wide value that a convolution is made of. */
+static int unfolded_bytes(FsrI8Conv *c, int planes, int kh, FsrI8Tap *bytes)
+{
+    const int low = low_rows(kh);
+    int n = 0;
+
+    for (int p = 0; p < planes; p++)
+        for (int y = 0; y < kh; y++)
+            bytes[n++] = (FsrI8Tap){ p, y, UPPER };
+    for (int p = 0; p < planes; p++)
+        for (int y = 0; y < low; y++)
+            bytes[n++] = (FsrI8Tap){ p, (kh - low) / 2 + y, LOWER };
+    for (; n < 4 * c->groups; n++)
+        bytes[n] = (FsrI8Tap){ 0, 0, NOTHING };
+    if (!(c->taps = zeroed(4 * c->groups * sizeof(*c->taps))))
+        return -ENOMEM;
+    for (n = 0; n < 4 * c->groups; n++)
+        c->taps[n] = (FsrI8Tap){ bytes[n].plane, bytes[n].row, bytes[n].low == LOWER };
+    c->nb_rows = kh;
+    c->kh      = 1;
+    return 0;
+}
+
+static void kept_bytes(const FsrQuant *in, int planes, FsrI8Tap *bytes)
+{
+    for (int b = 0; 4 * b < planes; b++)
+        for (int part = 0; part <= in->fine[b]; part++)
+            for (int k = 0; k < 4; k++)
+                *bytes++ = (FsrI8Tap){ 4 * b + k, 0, 4 * b + k >= planes ? NOTHING :
+                                                     !in->fine[b] ? BYTE : part ? LOWER : UPPER };
+}
+
+/* The convolution of one output plane in real numbers, on bytes. */
+typedef struct Real {
+    const FsrI8Tap *bytes;  /* [4 * groups] */
+    float *w;               /* factor of each byte, in the order of the weights */
+    float *mean;            /* what the byte was on average */
+    double offset;          /* the result when all bytes are zero */
+} Real;
+
+static void real_conv(const FsrPlan *p, int i, int o, const struct FsrRange *seen, Real *r)
+{
+    const FsrNode   *n    = &p->net->nodes[i];
+    const FsrQuant  *in   = p->nodes[n->in[0]].quant;
+    const FsrI8Conv *c    = &p->nodes[i].quant->conv;
+    const int        cin  = p->net->nodes[n->in[0]].channels, skip = (n->kh - low_rows(n->kh)) / 2;
+    const int        all  = 1 << FSR_I8_LOW_BITS;
+    const size_t     size = (size_t)n->kw * n->kh;
+    const float     *w    = n->weights + (size_t)o * cin * size;
+    size_t at = 0;
+
+    r->offset = n->bias[o];
+    for (int plane = 0; plane < cin; plane++)
+        for (size_t k = 0; k < size; k++) {
+            const int    y = k / n->kw;
+            const double v = w[plane * size + k];
+
+            r->offset += v * in->low[plane];
+            if (c->taps && (y < skip || y >= skip + low_rows(n->kh)))       /* without lower bits */
+                r->offset += v * in->step[plane] * (all - 1) / 2;
+        }
+    for (int ky = 0; ky < c->kh; ky++)
+        for (int g = 0; g < c->groups; g++)
+            for (int kx = 0; kx < n->kw; kx++)
+                for (int k = 0; k < 4; k++, at++) {
+                    const FsrI8Tap t    = r->bytes[4 * g + k];
+                    const double   part = t.low == UPPER ? all : 1;
+                    double         mean;
+
+                    r->w[at] = r->mean[at] = 0;
+                    if (t.low == NOTHING)
+                        continue;
+                    mean = seen[t.plane].n ? seen[t.plane].sum / seen[t.plane].n : 0;
+                    mean = (mean - in->low[t.plane]) / in->step[t.plane] / part;
+                    r->w[at]    = w[t.plane * size + (c->taps ? t.row : ky) * n->kw + kx] * in->step[t.plane] * part;
+                    r->mean[at] = t.low == LOWER ? (all - 1) / 2.0f : mean;
+                }
+}
+
+static double round_to(double v, double limit)
+{
+    v = nearbyint(v);
+    return v > limit ? limit : v < -limit ? -limit : v;
+}
+
+/*
+ * Rounds the weights of one output plane. What is left of a weight goes on to the next tap of
+ * the same byte: neighbouring samples are alike, so that the sum over the window counts.
+ */
+static void round_weights(const FsrI8Conv *c, const Real *r, double unit, int limit, int32_t *w)
+{
+    for (int byte = 0; byte < 4 * c->groups; byte++) {
+        double left = 0;
+
+        for (int ky = 0; ky < c->kh; ky++)
+            for (int kx = 0; kx < c->kw; kx++) {
+                const size_t at = (((size_t)ky * c->groups + byte / 4) * c->kw + kx) * 4 + byte % 4;
+                const double v  = r->w[at] / unit;
+
+                w[at] = (int32_t)round_to(v + left, limit);
+                left += v - w[at];
+                left  = left > 0.5 ? 0.5 : left < -0.5 ? -0.5 : left;
+            }
+    }
+}
+
+/* Integers for the real convolution r of plane o; low: where the lower bytes go, or NULL. */
+static void integer_plane(FsrPlan *p, int i, int o, const Real *r, int32_t *rounded, int8_t *w,
+                          int8_t *low)
+{
+    FsrQuant    *q    = p->nodes[i].quant;
+    FsrI8Conv   *c    = &q->conv;
+    const size_t n    = fsr_i8_taps(c) * 4;
+    const int    bits = low ? c->fine_bits : 0, limit = 127 << bits;
+    double       unit = fabs(r->offset) / (1 << 28), offset = r->offset;
+
+    for (size_t k = 0; k < n; k++)
+        unit = fmax(unit, fabs(r->w[k]) / limit);
+    unit = fmax(unit, 1e-20);                           /* of the sum */
+    if (!c->float_out) {
+        const int top = low ? FSR_I8_WIDE_MAX : 255;
+        double factor;
+        int    shift = 0, mult;
+
+        q->step[o] = fmaxf(q->step[o], (float)(unit * 1.01));
+        factor     = unit / q->step[o];
+        while (shift < 24 && top / factor / (1 << shift) >= 2 << SUM_BITS)
+            shift++;
+        mult        = (int)ceil(factor * (1 << shift) * 32768);
+        c->shift[o] = shift;
+        c->mult[o]  = mult < 32767 ? mult : 32767;
+        unit        = c->mult[o] / 32768.0 / (1 << shift) * q->step[o];     /* so that nothing is rounded */
+        offset     -= q->low[o];
+    }
+    round_weights(c, r, unit, limit, rounded);
+    for (size_t k = 0; k < n; k++) {
+        const int upper = (rounded[k] + (bits ? 1 << (bits - 1) : 0)) >> bits;
+
+        w[k] = (int8_t)upper;
+        if (low)
+            low[k] = (int8_t)(rounded[k] - (upper << bits));
+        offset += (r->w[k] - rounded[k] * unit) * r->mean[k];
+    }
+    c->scale[o] = (float)unit;
+    c->bias[o]  = (int32_t)round_to(offset / unit, 1 << 29) + (c->shift[o] ? 1 << (c->shift[o] - 1) : 0);
+}
+
+/* Bits of lower weights for which no sum overflows, whatever the bytes. */
+static int fine_bits(const FsrI8Conv *c)
+{
+    const int64_t most = (int64_t)fsr_i8_taps(c) * 4 * 255 * 127;
+    int bits = 7;
+
+    while (bits && (most << bits) + (1 << 30) > INT32_MAX)
+        bits--;
+    return bits;
+}
+
+static int pack_conv(FsrPlan *p, int i, const struct FsrRange *seen, const FsrI8Tap *bytes)
+{
+    const FsrNode *n    = &p->net->nodes[i];
+    FsrQuant      *q    = p->nodes[i].quant;
+    FsrI8Conv     *c    = &q->conv;
+    const size_t   taps = fsr_i8_taps(c) * 4;
+    int8_t        *w    = zeroed(4 * fsr_i8_place(c, fsr_i8_blocks(c)) * taps);
+    float         *real = zeroed(3 * taps * sizeof(*real));     /* two of floats, one of integers */
+    Real           r    = { .bytes = bytes, .w = real, .mean = real ? real + taps : NULL };
+
+    for (int o = 0; w && real && o < n->channels; o++) {
+        int8_t *at = w + (4 * fsr_i8_place(c, o / 4) + o % 4) * taps;
+
+        real_conv(p, i, o, seen, &r);
+        integer_plane(p, i, o, &r, (int32_t *)(real + 2 * taps), at, c->fine[o / 4] ? at + 4 * taps : NULL);
+    }
+    if (w && real)
+        q->kernel->pack(c, w, c->weights);
+    free(w);
+    free(real);
+    return w && real ? 0 : -ENOMEM;
+}
+
+static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
+{
+    const FsrNode *n  = &p->net->nodes[i];
+    FsrPlanNode   *pn = &p->nodes[i], *in = &p->nodes[n->in[0]];
+    FsrI8Conv     *c  = &pn->quant->conv;
+    const int  planes = p->net->nodes[n->in[0]].channels, padded = (n->channels + 3) / 4 * 4;
+    const int  wide   = in->store == FSR_STORE_WIDE;
+    FsrI8Tap  *bytes;
+    int        ret = 0;
+
+    *c = (FsrI8Conv){ .groups = wide ? unfolded_words(planes, n->kh) : in->subs, .kw = n->kw,
+                      .kh = n->kh, .cout = n->channels, .float_out = pn->store == FSR_STORE_FLOAT,
+                      .relu = n->relu, .cout_stride = pn->stride, .fine = pn->quant->fine };
+    if (!(bytes = zeroed(4 * c->groups * sizeof(*bytes))))
+        return -ENOMEM;
+    if (wide)
+        ret = unfolded_bytes(c, planes, n->kh, bytes);
+    else
+        kept_bytes(in->quant, planes, bytes);
+    for (int b = 0; c->float_out && b < fsr_i8_blocks(c); b++)
+        c->fine[b] = 1;
+    c->fine_bits = fine_bits(c);
+    if (ret < 0 || !(c->bias = zeroed(padded * (3 * sizeof(int32_t) + sizeof(int16_t)))) ||
+        !(c->weights = zeroed(pn->quant->kernel->packed_bytes(c)))) {
+        free(bytes);
+        return -ENOMEM;
+    }
+    c->shift  = c->bias + padded;
+    c->scale  = (float *)(c->shift + padded);
+    c->mult   = (int16_t *)(c->scale + padded);
+    p->bytes += pn->quant->kernel->packed_bytes(c);
+    ret = pack_conv(p, i, seen, bytes);
+    free(bytes);
+    return ret;
+}
+
+static int set_sum(FsrPlan *p, int i)
+{
+    const FsrNode  *n = &p->net->nodes[i];
+    FsrQuant       *q = p->nodes[i].quant;
+    const FsrQuant *a = p->nodes[n->in[0]].quant, *b = p->nodes[n->in[1]].quant;
+    const int       planes = (n->channels + 3) / 4 * 4;
+
+    if (!(q->offset = zeroed(planes * (sizeof(*q->offset) + 2 * sizeof(*q->ratio)))))
+        return -ENOMEM;
+    q->ratio = (int16_t *)(q->offset + planes);
+    for (int c = 0; c < n->channels; c++) {
+        q->step[c] = fmaxf(q->step[c], fmaxf(a->step[c], b->step[c]) / 15);
+        q->ratio[2 * c]     = (int16_t)round_to(a->step[c] / q->step[c] * (1 << FSR_ADD_BITS), 32767);
+        q->ratio[2 * c + 1] = (int16_t)round_to(b->step[c] / q->step[c] * (1 << FSR_ADD_BITS), 32767);
+        q->offset[c] = (int32_t)round_to((a->low[c] + b->low[c] - q->low[c]) / q->step[c] *
+                                         (1 << FSR_ADD_BITS), 1 << 29) + (1 << (FSR_ADD_BITS - 1));
+    }
+    return 0;
+}
+
+static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const double *gains, FsrIsa isa)
+{
+    const FsrNode *n  = &p->net->nodes[i];
+    FsrPlanNode   *pn = &p->nodes[i];
+    const int integer = integer_conv(p, i), blocks = (n->channels + 3) / 4;
+    int ret;
+
+    if (pn->store == FSR_STORE_FLOAT && !integer)
+        return 0;
+    if (!(pn->quant = calloc(1, sizeof(*pn->quant))) || !(pn->quant->fine = calloc(blocks, 1)))
+        return -ENOMEM;
+    pn->quant->kernel  = fsr_nn_pick_i8(isa);
+    pn->quant->is_conv = integer;
+    if (pn->store != FSR_STORE_FLOAT) {
+        pn->step = 1;
+        pn->subs = pn->store == FSR_STORE_WIDE ? n->channels : blocks;
+        if (pn->store == FSR_STORE_BYTES)
+            set_fine(p, i, seen + pn->first_plane, gains + pn->first_plane);
+        for (int b = 0; pn->store == FSR_STORE_BYTES && b < blocks; b++)
+            pn->subs += pn->quant->fine[b];
+        if ((ret = set_steps(p, i, seen + pn->first_plane)) < 0)
+            return ret;
+    }
+    if (integer)
+        return set_conv(p, i, seen + p->nodes[n->in[0]].first_plane);
+    return pn->store == FSR_STORE_BYTES ? set_sum(p, i) : 0;
+}
+
+int fsr_quant_setup(FsrPlan *p, FsrIsa isa)
+{
+    const int last   = p->net->nb_nodes - 1;
+    const int planes = p->nodes[last].first_plane + p->net->nodes[last].channels;
+    const struct FsrRange *seen;
+    double *gains = calloc(planes, sizeof(*gains));
+    int     ret   = gains ? get_ranges(p->net, planes, &seen) : -ENOMEM;
+
+    if (ret >= 0) {
+        choose_stores(p);
+        set_gains(p, gains);
+    }
+    for (int i = 0; ret >= 0 && i <= last; i++)
+        ret = set_value(p, i, seen, gains, isa);
+    free(gains);
+    return ret;
+}
+
+void fsr_quant_free(FsrPlan *p)
+{
+    for (int i = 0; p->nodes && i < p->net->nb_nodes; i++) {
+        FsrQuant *q = p->nodes[i].quant;
+
+        if (!q)
+            continue;
+        free(q->low);
+        free(q->fine);
+        free(q->offset);
+        free(q->conv.taps);
+        free(q->conv.bias);
+        free(q->conv.weights);
+        free(q);
+    }
+}
+
+/* ---- rows ------------------------------------------------------------------------- */
+
+void fsr_quant_row(const FsrQuant *q, int planes, const float *src, int stride, uint32_t *dst,
+                   int pitch, int width)
+{
+    for (int c = 0; c < planes; c++, dst += pitch) {
+        const float low = q->low[c], factor = 1 / q->step[c];
+
+        for (int x = 0; x < width; x++) {
+            float v = (src[(size_t)x * stride + c] - low) * factor + 0.5f;
+
+            v = v > 0 ? v : 0;                          /* also what is not a number */
+            v = v < FSR_I8_WIDE_MAX ? v : FSR_I8_WIDE_MAX;
+            dst[x] = (uint32_t)(int)v;
+        }
+    }
+}
+
+void fsr_quant_add(const FsrQuant *q, int planes, const uint32_t *a, int a_pitch, const uint32_t *b,
+                   int b_pitch, uint32_t *dst, int pitch, int width)
+{
+    for (int g = 0; g < planes; g += 4, a += a_pitch, b += b_pitch, dst += pitch) {
+        const uint8_t *s = (const uint8_t *)a, *t = (const uint8_t *)b;
+        const int16_t *r = q->ratio + 2 * g;
+        uint8_t       *d = (uint8_t *)dst;
+
+        for (int x = 0; x < 4 * width; x += 4)
+            for (int k = 0; k < 4; k++) {
+                int v = (s[x + k] * r[2 * k] + t[x + k] * r[2 * k + 1] + q->offset[g + k]) >> FSR_ADD_BITS;
+                d[x + k] = v < 0 ? 0 : v > 255 ? 255 : v;
+            }
+    }
+}

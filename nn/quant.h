@@ -1,0 +1,50 @@
+/*
+ * Networks in integers: which values are bytes, what a byte means, integer weights.
+ *
+ * A sample of plane c is low[c] + step[c] * number. What a convolution or a sum hands to others
+ * of their kind is bytes; the input, and what other operators hand to convolutions, has
+ * FSR_I8_WIDE_MAX + 1 steps; the rest is float. Weights have 8 bits and a scale for each output
+ * plane, chosen so that no product of it has to be rounded but the last.
+ */
+#ifndef FASTSR_NN_QUANT_H
+#define FASTSR_NN_QUANT_H
+
+#include "nn/kernels/i8.h"
+#include "nn/plan.h"
+
+/* What a plane of a value was seen to hold. */
+struct FsrRange {
+    float   low, high;
+    double  sum;
+    int64_t n;
+};
+
+struct FsrQuant {
+    float       *low, *step;        /* of each plane; NULL: the value is float */
+    uint8_t     *fine;              /* [blocks of 4 planes] bytes: 11 bits in two words (kernels/i8.h) */
+    int          is_conv;           /* conv: done in integers */
+    FsrI8Conv    conv;
+    const FsrI8Kernel *kernel;
+    int16_t     *ratio;             /* add: (a, b) factors of each plane, 2^-FSR_ADD_BITS */
+    int32_t     *offset;            /* add: with the half of rounding */
+};
+
+enum { FSR_ADD_BITS = 11 };
+
+/* Which values are integers, how, and with which weights: fills store, subs, step and quant of
+ * p->nodes. Strides and first_plane must be there. */
+int fsr_quant_setup(FsrPlan *p, FsrIsa isa);
+void fsr_quant_free(FsrPlan *p);
+
+/* A row of floats (samples `stride` floats apart) as wide numbers, planes `pitch` words apart. */
+void fsr_quant_row(const FsrQuant *q, int planes, const float *src, int stride, uint32_t *dst,
+                   int pitch, int width);
+
+/* The sum of two rows of bytes. */
+void fsr_quant_add(const FsrQuant *q, int planes, const uint32_t *a, int a_pitch, const uint32_t *b,
+                   int b_pitch, uint32_t *dst, int pitch, int width);
+
+/* Widens the ranges of a value by a row of floats. */
+void fsr_quant_observe(struct FsrRange *r, int planes, const float *row, int stride, int width);
+
+#endif /* FASTSR_NN_QUANT_H */

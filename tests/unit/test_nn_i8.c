@@ -1,0 +1,240 @@
+/* nn: convolutions in integers, every kernel against plain C, bit for bit. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "nn/kernels.h"
+#include "nn/kernels/i8.h"
+
+enum { GUARD = 32, MAX_KH = 9 };
+static const uint32_t MARK = 0x7fc0dead;
+
+static uint32_t seed = 1;
+
+static uint32_t rnd(uint32_t n)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % n;
+}
+
+static void *zeroed(size_t n)
+{
+    void *p = aligned_alloc(64, (n + 127) / 64 * 64);
+
+    assert_non_null(p);
+    memset(p, 0, n + 64);
+    return p;
+}
+
+static uint32_t *marked(size_t words)
+{
+    uint32_t *p = zeroed(words * 4);
+
+    for (size_t i = 0; i < words; i++)
+        p[i] = MARK;
+    return p;
+}
+
+/* One convolution: its parameters, weights as they are given to pack, and input rows. */
+typedef struct Case {
+    FsrI8Conv c;
+    int       width, in_rows, in_subs, out_subs;
+    int8_t   *w;
+    uint32_t *rows[MAX_KH];
+} Case;
+
+typedef enum Kind { RANDOM, LARGEST, SMALLEST } Kind;
+
+/* planes: of a wide value (unfolded), else groups * 4 planes of bytes. */
+static void make(Case *t, int planes, int wide, int cout, int kw, int kh, int float_out, int fine,
+                 int width, Kind kind)
+{
+    FsrI8Conv *c = &t->c;
+    int blocks = (cout + 3) / 4;
+
+    memset(t, 0, sizeof(*t));
+    *c = (FsrI8Conv){ .groups = wide ? (planes * (kh + 1) + 3) / 4 : (planes + 3) / 4, .kw = kw, .kh = kh,
+                      .cout = cout, .float_out = float_out, .relu = rnd(2),
+                      .cout_stride = cout + (cout > 4 ? rnd(3) : 0), .fine_bits = 5,
+                      .in_pitch = width + kw - 1 + FSR_I8_SLACK + rnd(5), .out_pitch = width + 1 + rnd(5),
+                      .scratch_pitch = width + kw + FSR_I8_SLACK + rnd(7), .nb_rows = kh };
+    t->width   = width;
+    t->in_rows = kh;
+    t->in_subs = wide ? planes : c->groups;
+    c->fine    = zeroed(blocks);
+    for (int b = 0; b < blocks; b++)
+        c->fine[b] = fine == 2 ? rnd(2) : (uint32_t)fine;
+    t->out_subs = float_out ? 1 : fsr_i8_place(c, blocks);
+    if (wide) {
+        c->kh   = 1;
+        c->taps = zeroed(4 * c->groups * sizeof(*c->taps));
+        for (int i = 0; i < 4 * c->groups; i++)
+            c->taps[i] = (FsrI8Tap){ rnd(planes), rnd(kh), rnd(2) };
+    }
+    c->bias  = zeroed(4 * blocks * 4);
+    c->shift = zeroed(4 * blocks * 4);
+    c->mult  = zeroed(4 * blocks * 2);
+    c->scale = zeroed(4 * blocks * 4);
+    for (int o = 0; o < cout; o++) {
+        c->bias[o]  = (int)rnd(1 << 20) - (1 << 19);
+        c->shift[o] = rnd(12);
+        c->mult[o]  = rnd(8) ? rnd(4000) : 32767;
+        c->scale[o] = rnd(1000) * 1e-6f;
+    }
+    t->w = zeroed(16 * fsr_i8_place(c, blocks) * fsr_i8_taps(c));
+    for (size_t i = 0; i < 16 * fsr_i8_place(c, blocks) * fsr_i8_taps(c); i++)
+        t->w[i] = kind == LARGEST ? 127 : kind == SMALLEST ? -127 : (int)rnd(255) - 127;
+    for (int y = 0; y < kh; y++) {
+        const size_t words = (size_t)t->in_subs * c->in_pitch;
+        t->rows[y] = zeroed(words * 4);
+        for (size_t i = 0; i < words; i++) {
+            uint32_t v = rnd(1 << 24) * 251u;
+            t->rows[y][i] = wide ? (kind ? FSR_I8_WIDE_MAX : v % (FSR_I8_WIDE_MAX + 1)) : kind ? ~0u : v;
+        }
+    }
+}
+
+static void unmake(Case *t)
+{
+    for (int y = 0; y < t->in_rows; y++)
+        free(t->rows[y]);
+    free(t->c.fine);
+    free(t->c.taps);
+    free(t->c.bias);
+    free(t->c.shift);
+    free(t->c.mult);
+    free(t->c.scale);
+    free(t->w);
+}
+
+/* The words that a kernel writes, between guards. */
+static uint32_t *run(const FsrI8Kernel *k, Case *t, size_t words)
+{
+    uint32_t *dst = marked(words + 2 * GUARD), *scratch = zeroed((size_t)t->c.groups * t->c.scratch_pitch * 4);
+
+    t->c.weights = zeroed(k->packed_bytes(&t->c));
+    k->pack(&t->c, t->w, t->c.weights);
+    k->row(&t->c, (const uint32_t *const *)t->rows, dst + GUARD, t->width, scratch);
+    free(t->c.weights);
+    free(scratch);
+    return dst;
+}
+
+static void compare(const FsrI8Kernel *k, Case *t)
+{
+    const size_t words = t->c.float_out ? (size_t)t->width * t->c.cout_stride : (size_t)t->out_subs * t->c.out_pitch;
+    uint32_t *want = run(&fsr_i8_c, t, words), *have = run(k, t, words);
+
+    for (size_t i = 0; i < words + 2 * GUARD; i++)
+        if (want[i] != have[i])
+            fail_msg("%s %d words -> %d %dx%d %s fine %d width %d: word %zu is %08x, not %08x", k->name,
+                     t->c.groups, t->c.cout, t->c.kw, t->c.kh, t->c.float_out ? "floats" : "bytes",
+                     t->c.fine[0], t->width, i, have[i], want[i]);
+    free(want);
+    free(have);
+}
+
+static const FsrI8Kernel *kernel(int isa)
+{
+    return fsr_nn_isa_available(isa) ? fsr_nn_pick_i8(isa) : NULL;
+}
+
+static void widths(void **state)
+{
+    static const int s[][5] = {     /* planes, wide, results, kernel, floats */
+        { 1, 1, 16, 9, 0 }, { 64, 0, 32, 1, 0 }, { 32, 0, 1, 5, 1 }, { 16, 0, 16, 3, 0 },
+        { 16, 0, 4, 5, 1 }, { 3, 1, 12, 3, 0 }, { 8, 0, 7, 3, 1 }, { 20, 0, 9, 3, 0 },
+    };
+    int compared = 0;
+
+    (void)state;
+    for (int isa = FSR_ISA_AVX2; isa < FSR_ISA_NB; isa++)
+        for (size_t i = 0; i < sizeof(s) / sizeof(*s) && kernel(isa); i++)
+            for (int width = 1; width <= 67; width++) {
+                Case t;
+
+                make(&t, s[i][0], s[i][1], s[i][2], s[i][3], s[i][3], s[i][4], width % 3, width, RANDOM);
+                compare(kernel(isa), &t);
+                unmake(&t);
+                compared++;
+            }
+    if (!compared) {
+        print_message("skipped: no vector kernel for this processor\n");
+        skip();
+    }
+}
+
+/* Sums at both ends of their range, results that are clipped. */
+static void worst_case(void **state)
+{
+    (void)state;
+    for (int isa = FSR_ISA_AVX2; isa < FSR_ISA_NB; isa++)
+        for (int i = 0; i < 24 && kernel(isa); i++) {
+            Case t;
+
+            make(&t, 64, i & 1, 8 + i % 5, 3, 3, i >> 2 & 1, i % 3, 50 + i, i & 2 ? LARGEST : SMALLEST);
+            compare(kernel(isa), &t);
+            unmake(&t);
+        }
+}
+
+static void any_shape(void **state)
+{
+    (void)state;
+    for (int isa = FSR_ISA_AVX2; isa < FSR_ISA_NB; isa++)
+        for (int i = 0; i < 120 && kernel(isa); i++) {
+            Case t;
+
+            seed = i * 31 + 7;
+            make(&t, 1 + rnd(40), rnd(3) == 0, 1 + rnd(40), 1 + rnd(6), 1 + rnd(6), rnd(2), rnd(3), 1 + rnd(120), RANDOM);
+            compare(kernel(isa), &t);
+            unmake(&t);
+        }
+}
+
+/* The definition, worked out: two bytes, one weight each, shift 1, factor a half. */
+static void by_hand(void **state)
+{
+    static const struct { int a, b, bias; uint32_t want; } s[] = {
+        { 10, 20, 0, 25 },          /* 10 * 2 + 20 * 4 = 100; >> 1 = 50; / 2 */
+        { 10, 20, 3, 26 },          /* 103 >> 1 = 51; 25.5 goes up */
+        { 0, 0, -7, 0 },
+        { 255, 255, 0, 255 },       /* 1530 >> 1 = 765; 382.5 is clipped */
+    };
+    Case t;
+
+    (void)state;
+    make(&t, 4, 0, 1, 1, 1, 0, 0, 1, RANDOM);
+    memset(t.w, 0, 16);
+    t.w[0] = 2;
+    t.w[1] = 4;
+    t.c.shift[0] = 1;
+    t.c.mult[0]  = 1 << 14;
+    for (int i = 0; i < 4; i++) {
+        uint32_t *have;
+
+        t.rows[0][0] = s[i].a | s[i].b << 8 | 0xffff0000u;
+        t.c.bias[0]  = s[i].bias;
+        have = run(&fsr_i8_c, &t, t.c.out_pitch);
+        assert_int_equal(have[GUARD], s[i].want);
+        free(have);
+    }
+    unmake(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(by_hand),
+        cmocka_unit_test(widths),
+        cmocka_unit_test(worst_case),
+        cmocka_unit_test(any_shape),
+    };
+    return cmocka_run_group_tests_name("nn_i8", tests, NULL, NULL);
+}
