@@ -523,8 +523,9 @@ static int plan_network(FsrEngine *e, char *err, size_t err_size)
                  "one out at 1 or %d times the size is needed", info.in_planes, info.out_planes, info.scale, e->cfg.scale);
         return -EINVAL;
     }
-    return fsr_nn_plan(&e->plan, e->cfg.net, e->plan_is_hr ? e->out_format.width : f->width,
-                       e->plan_is_hr ? e->out_format.height : f->height, e->cfg.nb_workers, err, err_size);
+    return fsr_nn_plan_as(&e->plan, e->cfg.net, e->plan_is_hr ? e->out_format.width : f->width,
+                          e->plan_is_hr ? e->out_format.height : f->height, e->cfg.nb_workers, e->cfg.precision,
+                          err, err_size);
 }
 
 static int set_up(FsrEngine *e, char *err, size_t err_size)

@@ -28,6 +28,7 @@ typedef struct FastSRContext {
 
     int    scale;
     char  *model;
+    int    precision;
     int    interval;
     int    fill;
     double threshold;
@@ -47,6 +48,11 @@ typedef struct FastSRContext {
 static const AVOption fastsr_options[] = {
     { "scale",     "output size divided by input size", OFFSET(scale), AV_OPT_TYPE_INT, { .i64 = 2 }, 2, 4, FLAGS },
     { "model",     "network: a name (\"list\" shows them), an .onnx file, or none", OFFSET(model), AV_OPT_TYPE_STRING, { .str = NULL }, 0, 0, FLAGS },
+    { "precision", "number format of the network", OFFSET(precision), AV_OPT_TYPE_INT, { .i64 = FSR_PRECISION_F32 }, 0, FSR_PRECISION_AUTO, FLAGS, "precision" },
+    { "auto",      "i8 where the processor and the network are made for it, else f32", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_PRECISION_AUTO }, 0, 0, FLAGS, "precision" },
+    { "f32",       "32-bit float", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_PRECISION_F32 }, 0, 0, FLAGS, "precision" },
+    { "bf16",      "bfloat16 where the processor has it", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_PRECISION_BF16 }, 0, 0, FLAGS, "precision" },
+    { "i8",        "8-bit integers, 11 where the picture goes through", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_PRECISION_I8 }, 0, 0, FLAGS, "precision" },
     { "interval",  "frames from one key frame to the next at most; 1 runs the network on every frame", OFFSET(interval), AV_OPT_TYPE_INT, { .i64 = 16 }, 1, 100000, FLAGS },
     { "fill",      "what is done between key frames", OFFSET(fill), AV_OPT_TYPE_INT, { .i64 = FSR_FILL_DETAIL }, 0, FSR_FILL_DETAIL, FLAGS, "fill" },
     { "bicubic",   "plain cubic upscaling", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_FILL_BICUBIC }, 0, 0, FLAGS, "fill" },
@@ -161,6 +167,7 @@ static int create_engine(AVFilterContext *ctx, const AVFrame *f)
         .interval   = s->interval,
         .threshold  = s->threshold,
         .net        = s->net,
+        .precision  = s->precision,
         .nb_workers = ff_filter_get_nb_threads(ctx),
         .execute    = fsr_execute,
         .alloc      = alloc_output,

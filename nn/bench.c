@@ -14,14 +14,15 @@
 enum { MAX_THREADS = 64, MAX_REPS = 101 };
 
 static const char usage[] =
-    "usage: nn_bench MODEL.onnx --size WxH [--threads N] [--precision f32|bf16] [--reps N] [--json]\n"
+    "usage: nn_bench MODEL.onnx --size WxH [--threads N] [--precision f32|bf16|i8|auto]\n"
+    "                [--reps N] [--json]\n"
     "  --size     size of the network's input picture\n"
     "  --threads  default 1; with one thread times are the thread's processor time,\n"
     "             with more the wall's\n"
-    "  --precision  default f32; with bf16 the peak is that of bfloat16 products\n"
+    "  --precision  default f32; the peak is that of the products of the format (i8: of bytes)\n"
     "  --reps     runs to take the median of (default 5)\n"
     "  --json     one JSON object on standard output\n"
-    "FASTSR_CPU=c|blas|avx2|avx512|avx512bf16 limits the instruction set.\n";
+    "FASTSR_CPU=c|blas|avx2|avxvnni|avx512|avx512vnni|avx512bf16 limits the instruction set.\n";
 
 typedef struct Options {
     const char *model;
@@ -33,6 +34,7 @@ typedef struct Result {
     FsrNetInfo info;
     FsrIsa     isa;
     double     peak_before, peak_after, peak, clock_ghz;    /* peak: median of all, one thread */
+    double     issue, of_issue;     /* instructions in a cycle, and the peak's share of that many */
     double     ms, im2col_ms, macs, executed;               /* macs: nominal, of one picture */
     size_t     bytes;
 } Result;
@@ -117,21 +119,33 @@ static double median(double *v, int n)
     return v[n / 2];
 }
 
+/* The peak beside what the clock allows: whole instructions in a cycle, or half of one. */
+static void check_peak(Result *r, int products)
+{
+    const double rate = r->peak / (products * r->clock_ghz);
+
+    r->issue    = rate < 0.7 ? 0.5 : rate < 1.4 ? 1 : 2;
+    r->of_issue = rate / r->issue;
+}
+
 static int measure(const Options *o, FsrPlan *plan, const FsrNnIO *io, Result *r)
 {
-    double t[MAX_REPS], base[3], peak[MAX_REPS + 1];
+    double t[MAX_REPS], base[3], peak[MAX_REPS + 1], clock[MAX_REPS];
+    int    products;
 
     run_once(plan, io, o->threads, &r->executed);
-    fsr_bench_peak(r->isa, o->precision, 0.05);
-    r->peak_before = peak[0] = fsr_bench_peak(r->isa, o->precision, 0.05);
+    fsr_bench_peak(r->isa, plan->precision, 0.05, &products);
+    r->peak_before = peak[0] = fsr_bench_peak(r->isa, plan->precision, 0.05, &products);
     for (int i = 0; i < o->reps; i++) {
         t[i]        = run_once(plan, io, o->threads, &r->executed);
-        peak[i + 1] = fsr_bench_peak(r->isa, o->precision, 0.02);
+        peak[i + 1] = fsr_bench_peak(r->isa, plan->precision, 0.02, &products);
+        clock[i]    = fsr_bench_clock(0.01);
     }
     r->peak_after = peak[o->reps];
     r->peak       = median(peak, o->reps + 1);
     r->ms         = median(t, o->reps) * 1e3;
-    r->clock_ghz  = fsr_bench_clock(0.02);
+    r->clock_ghz  = median(clock, o->reps);
+    check_peak(r, products);
     for (int i = 0; i < 3; i++)
         if ((base[i] = fsr_bench_im2col(plan, o->threads)) < 0)
             return (int)base[i];
@@ -155,24 +169,29 @@ typedef struct Layer {
     double         macs, weights, bytes, energy_uj, ms;
 } Layer;
 
-/* Published cost per operation at 45 nm (pJ): 32-bit float multiply 3.7, add 0.9, 32-bit read
- * of a small SRAM 5, of DRAM 640; see Sze et al., Proc. IEEE 105 (2017). */
+/* Published cost per operation at 45 nm (pJ): float multiply 3.7 (32 bits) or 1.1 (16), add 0.9;
+ * integer multiply 0.2 (8 bits), add 0.1 (32); 32-bit read of a small SRAM 5, of DRAM 640; see Sze
+ * et al., Proc. IEEE 105 (2017), and Horowitz, ISSCC 2014. */
 static Layer describe(const FsrNet *net, const FsrPlan *plan, int i)
 {
     const FsrNode *n = &net->nodes[i];
     Layer  l = { .n = n, .kernel = fsr_plan_kernel(plan, i) };
-    double words = n->channels * area(plan, i);
+    double pj = 3.7 + 0.9;
 
     l.macs = fsr_node_macs(net, n) * area(plan, i);
     if (n->op == FSR_OP_CONV || n->op == FSR_OP_DEPTHWISE)
         l.weights = fsr_node_macs(net, n) + n->channels;
     if (n->op == FSR_OP_GEMM)
         l.weights = (n->kw + 1.0) * n->w;
+    l.bytes = fsr_plan_sample_bytes(plan, i) * area(plan, i) +
+              fsr_plan_weight_bytes(plan, i) * l.weights * fsr_nn_jobs(plan);
     for (int j = 0; j < n->nb_in; j++)
-        words += net->nodes[n->in[j]].channels * area(plan, n->in[j]);
-    words      += l.weights * fsr_nn_jobs(plan);
-    l.bytes     = words * 4;
-    l.energy_uj = (l.macs * (3.7 + 0.9) + words * (n->op == FSR_OP_INPUT ? 640 : 5)) * 1e-6;
+        l.bytes += fsr_plan_sample_bytes(plan, n->in[j]) * area(plan, n->in[j]);
+    if (fsr_plan_weight_bytes(plan, i) == 2 && plan->precision == FSR_PRECISION_BF16)
+        pj = 1.1 + 0.9;
+    else if (fsr_plan_weight_bytes(plan, i) < 4)
+        pj = 0.2 + 0.1;
+    l.energy_uj = (l.macs * pj + l.bytes / 4 * (n->op == FSR_OP_INPUT ? 640 : 5)) * 1e-6;
     l.ms        = plan->node_ns[i] * 1e-6;
     return l;
 }
@@ -211,12 +230,13 @@ static void print_json(const Options *o, const FsrNet *net, const FsrPlan *plan,
            "  \"ms\": %.3f, \"im2col_ms\": %.3f, \"peak_bytes\": %zu,\n"
            "  \"macs\": %.0f, \"executed_macs\": %.0f, \"weights\": %lld, \"bits\": %d,\n"
            "  \"peak_before\": %.2f, \"peak_after\": %.2f, \"clock_ghz\": %.3f,\n"
+           "  \"instructions_per_cycle\": %.1f, \"peak_of_issue_width\": %.3f,\n"
            "  \"bytes_source\": \"computed from the plan\",\n  \"layers\": [",
            o->width, o->height, o->threads, fsr_nn_isa_name(r->isa), gmacs,
            r->peak * o->threads, gmacs / (r->peak * o->threads), r->ms, r->im2col_ms, r->bytes,
            r->macs, r->executed, (long long)r->info.weights,
-           o->precision == FSR_PRECISION_BF16 ? 16 : 32, r->peak_before, r->peak_after,
-           r->clock_ghz);
+           plan->precision == FSR_PRECISION_I8 ? 8 : plan->precision == FSR_PRECISION_BF16 ? 16 : 32,
+           r->peak_before, r->peak_after, r->clock_ghz, r->issue, r->of_issue);
     for (int i = 0; i < net->nb_nodes; i++) {
         const Layer l = describe(net, plan, i);
         printf("%s\n    { \"name\": ", i ? "," : "");
@@ -246,6 +266,8 @@ static void print_table(const Options *o, const FsrNet *net, const FsrPlan *plan
     printf("whole: %.2f ms, %.1f GMAC/s; peak %.1f (before %.1f, after %.1f; clock %.2f GHz): "
            "share %.1f %%\n", r->ms, gmacs, peak, r->peak_before, r->peak_after, r->clock_ghz,
            100 * gmacs / peak);
+    printf("peak: %.1f %% of %.1f instructions a cycle%s\n", 100 * r->of_issue, r->issue,
+           r->of_issue < 0.95 ? "; below 95 %: the machine was busy or slowed down, measure again" : "");
     printf("executed with halos: %.2f %% more; memory %.1f MiB; im2col + OpenBLAS %.1f ms: "
            "%.2f times as long\n", 100 * (r->executed / r->macs - 1), r->bytes / 1048576.0,
            r->im2col_ms, r->im2col_ms / r->ms);
@@ -254,9 +276,9 @@ static void print_table(const Options *o, const FsrNet *net, const FsrPlan *plan
 static const struct {
     const char  *name;
     FsrPrecision value;
-    int          bits;
 } precisions[] = {
-    { "f32", FSR_PRECISION_F32, 32 }, { "bf16", FSR_PRECISION_BF16, 16 }, { "i8", FSR_PRECISION_I8, 8 },
+    { "f32", FSR_PRECISION_F32 }, { "bf16", FSR_PRECISION_BF16 }, { "i8", FSR_PRECISION_I8 },
+    { "auto", FSR_PRECISION_AUTO },
 };
 
 static int set_precision(const char *name, FsrPrecision *p)

@@ -8,9 +8,10 @@
  * do not count, or (wall) of the clock on the wall. */
 double fsr_bench_now(int wall);
 
-/* Fused multiply-adds in registers only, with the vectors of a set, for about `seconds`:
- * thousands of millions of single multiply-accumulates per second. */
-double fsr_bench_peak(FsrIsa isa, FsrPrecision precision, double seconds);
+/* Multiply-accumulate instructions in registers only, with the vectors of a set, for about
+ * `seconds`: thousands of millions of single multiply-accumulates per second.
+ * products: how many one instruction does. */
+double fsr_bench_peak(FsrIsa isa, FsrPrecision precision, double seconds, int *products);
 
 /* Clock in GHz: a chain of additions, one per cycle. */
 double fsr_bench_clock(double seconds);

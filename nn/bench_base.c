@@ -149,7 +149,7 @@ static int burst_plain(long rounds)
     return 8 * 4;
 }
 
-double fsr_bench_peak(FsrIsa isa, FsrPrecision precision, double seconds)
+double fsr_bench_peak(FsrIsa isa, FsrPrecision precision, double seconds, int *products)
 {
     const long rounds = 20000;
     double start, stop;
@@ -173,6 +173,11 @@ double fsr_bench_peak(FsrIsa isa, FsrPrecision precision, double seconds)
 #else
     (void)isa;
     (void)precision;
+#endif
+    *products = 4;
+#if defined(__x86_64__)
+    *products = burst == burst_avx512vnni ? 64 : burst == burst_avxvnni || burst == burst_bf16 ? 32 :
+                burst == burst_avx512 || burst == burst_madd ? 16 : burst == burst_avx2 ? 8 : 4;
 #endif
     start = fsr_bench_now(0);
     do

@@ -298,6 +298,7 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
         return fsr_whole_plan(plan, net, width, height, nb_workers, isa, err, err_size);
     if ((ret = fsr_plan_new(plan, net, width, height, nb_workers, err, err_size)) < 0)
         return ret;
+    (*plan)->precision = precision;
     if ((ret = build(*plan, precision, isa, tile_w, tile_h)) < 0) {
         fsr_nn_plan_free(plan);
         return fsr_nn_fail(err, err_size, ret, "cannot plan the network for %dx%d: %s", width,
@@ -306,11 +307,20 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
     return 0;
 }
 
+static int takes_luma(const FsrNet *net)
+{
+    const char *input = fsr_nn_meta(net, "input");
+
+    return input && (!strcmp(input, "hr-luma") || !strcmp(input, "lr-luma"));
+}
+
 int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                    FsrPrecision precision, char *err, size_t err_size)
 {
     FsrIsa isa = fsr_nn_isa();
 
+    if (precision == FSR_PRECISION_AUTO)
+        precision = takes_luma(net) && isa >= FSR_ISA_AVX2 ? FSR_PRECISION_I8 : FSR_PRECISION_F32;
     if (precision == FSR_PRECISION_BF16 && isa < FSR_ISA_AVX512BF16)
         precision = FSR_PRECISION_F32;
     return fsr_nn_plan_with(plan, net, width, height, nb_workers, precision, isa, 0, 0, err,
@@ -355,7 +365,27 @@ const char *fsr_plan_kernel(const FsrPlan *p, int i)
         return p->whole->nodes[i].dw_kernel->name;
     if (p->whole)
         return p->whole->nodes[i].kernel ? p->whole->nodes[i].kernel->name : "";
+    if (p->nodes[i].quant && p->nodes[i].quant->is_conv)
+        return p->nodes[i].quant->kernel->name;
     return p->nodes[i].kernel ? p->nodes[i].kernel->name : "";
+}
+
+double fsr_plan_sample_bytes(const FsrPlan *p, int i)
+{
+    const int planes = p->net->nodes[i].channels;
+
+    if (!p->whole && p->nodes[i].store)
+        return 4.0 * p->nodes[i].subs;
+    return (!p->whole && p->nodes[i].bf16 ? 2.0 : 4.0) * planes;
+}
+
+double fsr_plan_weight_bytes(const FsrPlan *p, int i)
+{
+    if (p->whole)
+        return 4;
+    if (p->nodes[i].quant && p->nodes[i].quant->is_conv)
+        return p->nodes[i].store ? 1 : 2;
+    return p->nodes[i].shape.in_bf16 ? 2 : 4;
 }
 
 const char *fsr_nn_output(const FsrPlan *p, int i, int *planes, int *w, int *h)

@@ -50,6 +50,7 @@ typedef struct FsrWorker {
 
 struct FsrPlan {
     const FsrNet *net;
+    FsrPrecision  precision;            /* what was planned */
     int           width, height;
     int           tile_w, tile_h;       /* width of a tile, height of a strip, input samples */
     int           cols, rows;
@@ -80,6 +81,10 @@ const char *fsr_plan_kernel(const FsrPlan *p, int i);
 /* A plan with its arguments checked and nothing planned. */
 int fsr_plan_new(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                  char *err, size_t err_size);
+
+/* What a sample of a value's row and a weight of a node take, in bytes. */
+double fsr_plan_sample_bytes(const FsrPlan *p, int i);
+double fsr_plan_weight_bytes(const FsrPlan *p, int i);
 
 /* The rows [first, last] of its input j that row r of node i is made from. */
 typedef struct FsrSpan {

@@ -69,6 +69,7 @@ typedef struct FsrEngineConfig {
     int           interval;     /* key frames at most this far apart in display order; 1: all */
     double        threshold;    /* mean absolute mismatch of a block, in 8-bit steps, at which nothing is carried over */
     const FsrNet *net;          /* borrowed; NULL: key frames are upscaled by the anchor alone */
+    FsrPrecision  precision;    /* of the network */
 
     int           nb_workers;
     FsrExecute    execute;      /* NULL: jobs run on the calling thread */

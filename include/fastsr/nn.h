@@ -26,8 +26,8 @@
  * (strides, resizing, pooling) runs whole: one job, borders as the file asks.
  * Results do not depend on the order of the jobs or on the number of workers, to the
  * bit; between processors with different instruction sets they differ in the last bits.
- * The environment variable FASTSR_CPU (c, blas, avx2, avx512, avx512bf16) limits the
- * instruction set.
+ * The environment variable FASTSR_CPU (c, blas, avx2, avxvnni, avx512, avx512vnni,
+ * avx512bf16) limits the instruction set.
  */
 #ifndef FASTSR_NN_H
 #define FASTSR_NN_H
@@ -90,15 +90,25 @@ int fsr_nn_plan_whole(FsrPlan **plan, const FsrNet *net, int width, int height,
 void fsr_nn_plan_free(FsrPlan **plan);
 
 /*
- * The same with a choice of number format. FSR_PRECISION_BF16: weights and the values
- * between convolutions are bfloat16 (8 bits of mantissa), sums and the first
- * convolution's input are float; about twice as fast where the processor has products
- * of bfloat16, the same as FSR_PRECISION_F32 where it has not.
+ * The same with a choice of number format.
+ * FSR_PRECISION_BF16: weights and the values between convolutions are bfloat16 (8 bits of
+ *     mantissa), sums and the first convolution's input are float; about twice as fast where the
+ *     processor has products of bfloat16, the same as FSR_PRECISION_F32 where it has not.
+ * FSR_PRECISION_I8: convolutions and the sums between them are done in integers of 8 bits (11 where
+ *     the picture itself goes through, see nn/README.md), input and output stay float; three to
+ *     four times as fast where the processor has products of bytes (VNNI). Sums are exact: the
+ *     convolutions give the same bits with every instruction set. Made for inputs of 0 to 1: what
+ *     the layers hold is measured on a drawn picture by the first such plan of a network, which
+ *     takes some tenths of a second. Operators that are not sums of products stay float.
+ * FSR_PRECISION_AUTO: I8 for networks that say they take luma (metadata input = hr-luma or
+ *     lr-luma) on processors with vector kernels for it; else F32.
+ * A network that runs whole (FsrNetInfo.whole) is float with every choice.
  */
 typedef enum FsrPrecision {
     FSR_PRECISION_F32,
     FSR_PRECISION_BF16,
     FSR_PRECISION_I8,
+    FSR_PRECISION_AUTO,
 } FsrPrecision;
 int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                    FsrPrecision precision, char *err, size_t err_size);
