@@ -1,6 +1,7 @@
 /*
  * ONNX loading, private: load.c reads the file, the tensors and the order of nodes;
- * load_ops.c and load_shape.c know the operators.
+ * load_fold.c computes what the graph computes from constants; load_ops.c has the table of
+ * operators and the small ones, load_conv.c, load_shape.c and load_quant.c the others.
  */
 #ifndef FASTSR_NN_LOAD_H
 #define FASTSR_NN_LOAD_H
@@ -118,7 +119,8 @@ int     fsr_load_add_map(Loader *l, const OnnxNode *o, int src, FsrMap map);
 int     fsr_load_per_plane(Loader *l, const OnnxNode *o, const char *name, int channels, int vector,
                            float *dst);
 
-/* Operators that change the size of planes, load_shape.c; others there and in load_more.c. */
+/* Operators of load_conv.c, load_quant.c and load_shape.c. */
+int fsr_load_conv(Loader *l, const OnnxNode *o);
 int fsr_load_resize(Loader *l, const OnnxNode *o);
 int fsr_load_pool(Loader *l, const OnnxNode *o);
 int fsr_load_global_pool(Loader *l, const OnnxNode *o);

@@ -23,6 +23,7 @@ endif
 # additions and pixel shuffles are loops for the compiler to turn into vectors
 $(O)/obj/nn/ops.o $(O)/obj/nn/quant.o $(O)/obj/nn/resize.o: private FSR_CFLAGS += -O3
 
+LIB_SRC += nn/load_conv.c
 LIB_GEN += build/gen/onnx.pb-c.c
 build/gen/onnx.pb-c.c: nn/onnx.proto
 	@mkdir -p $(@D)
