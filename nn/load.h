@@ -74,9 +74,8 @@ int fsr_load_read_numbers(Loader *l, const OnnxTensor *t, float **out);
 int fsr_load_read_ints(const Loader *l, const OnnxTensor *t, int64_t *out, int max);
 
 /* The whole numbers behind a name, also where the graph computes them: at most max; their number
- * or an error. FSR_LOAD_UNKNOWN: one that depends on the picture's size. what: for the message. */
+ * or an error. what: for the message. */
 enum { FSR_LOAD_MAX_INTS = 16 };
-#define FSR_LOAD_UNKNOWN INT64_MIN
 int fsr_load_ints(Loader *l, const OnnxNode *o, const char *what, const char *name, int64_t *v, int max);
 
 /* The ONNX node that makes a value, or NULL. */

@@ -10,6 +10,9 @@
 
 enum { MAX_DEPTH = 32, MAX_STEPS = 20000, NOT_CONSTANT = 1 };
 
+/* A number that depends on the picture's size: none that a file has for a size or a limit. */
+#define UNKNOWN (INT64_MIN + 0x5eed)
+
 /* Rows of `cols` numbers; a vector is one row. */
 typedef struct Ints {
     int64_t v[FSR_LOAD_MAX_INTS];
@@ -30,15 +33,15 @@ static int fold_stored(Loader *l, const OnnxTensor *t, Ints *out)
 
 static int fold_shape(Loader *l, const OnnxNode *o, Ints *out)
 {
-    const int src = fsr_load_resolve(l, str(o->input[0]));
+    const int src = o->n_attribute ? 0 : fsr_load_resolve(l, str(o->input[0]));
     const FsrNode *n;
 
-    if (src < 0)
-        return src;
+    if (src < 0 || o->n_attribute)      /* a part of the shape */
+        return src < 0 ? src : NOT_CONSTANT;
     n = &l->net->nodes[src];
     out->nb = out->cols = n->rank;
     for (int i = 0; i < n->rank; i++)
-        out->v[i] = FSR_LOAD_UNKNOWN;
+        out->v[i] = UNKNOWN;
     if (n->rank == 4)
         out->v[0] = 1;
     if (n->rank > 2 && n->channels)
@@ -56,7 +59,7 @@ static int fold_slice(Loader *l, const OnnxNode *o, Ints *out, int depth)
     for (size_t i = 1; i < 5 && i < o->n_input; i++) {
         if ((ret = fold(l, str(o->input[i]), &arg, depth)) != 0)
             return ret;
-        if (arg.nb != 1 || (i == 3 && arg.v[0] != 0))
+        if (arg.nb != 1 || arg.v[0] == UNKNOWN || (i == 3 && arg.v[0] != 0))
             return NOT_CONSTANT;
         if (i != 3)
             range[i == 4 ? 2 : i - 1] = arg.v[0];
@@ -192,6 +195,10 @@ int fsr_load_ints(Loader *l, const OnnxNode *o, const char *what, const char *na
         return FAIL(l, -ENOSYS, "%s '%.80s': its %s are not constant", o->op_type, label(o), what);
     if (in.nb > max)
         return FAIL(l, -EINVAL, "%s '%.80s': too many %s", o->op_type, label(o), what);
-    memcpy(v, in.v, in.nb * sizeof(*v));
+    for (int i = 0; i < in.nb; i++) {
+        if (in.v[i] == UNKNOWN)
+            return FAIL(l, -ENOSYS, "%s '%.80s': its %s depend on the picture's size", o->op_type, label(o), what);
+        v[i] = in.v[i];
+    }
     return in.nb;
 }

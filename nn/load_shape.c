@@ -91,7 +91,7 @@ static int resize_sizes(Loader *l, const OnnxNode *o, int planes, FsrResize *r)
     if (ret != 4 || v[0] != 1 || v[1] != planes || v[2] < 1 || v[3] < 1 || v[2] > INT32_MAX ||
         v[3] > INT32_MAX)
         return FAIL(l, -ENOSYS, "Resize '%.80s': only height and width can be resized, sizes must "
-                    "be 1, %d and two more that do not depend on the picture", label(o), planes);
+                    "be 1, %d and two more", label(o), planes);
     r->h = (int)v[2];
     r->w = (int)v[3];
     return 0;

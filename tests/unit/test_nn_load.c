@@ -348,6 +348,36 @@ static void refuses_external_and_other_types(void **state)
     refuse(&g, -E2BIG, "more than 16777216 values");
 }
 
+/* Numbers that the graph computes: from the planes they are known, from the picture's size not. */
+static void folds_numbers(void **state)
+{
+    const int64_t index[1] = { 1 }, size[1] = { 2 }, zero[1] = { 0 };
+    FsrNet    *net;
+    FsrNetInfo info;
+
+    (void)state;
+    for (int known = 0; known < 2; known++) {
+        Buf g = { 0 };
+
+        ox_value(&g, 11, "x", 3);
+        ox_value(&g, 12, "y", 1);
+        ox_ints(&g, "zero", zero, 1);
+        ox_ints(&g, "axis", index, 1);
+        ox_ints(&g, "which", known ? index : size, 1);
+        ox_node(&g, "Shape", "shape", "x", "s");
+        ox_node(&g, "Gather", "gather", "s which", "n");
+        ox_node(&g, "Slice", "cut", "x zero n axis", "y");
+        if (!known) {
+            refuse(&g, -ENOSYS, "Slice 'cut': its ends depend on the picture's size");
+            continue;
+        }
+        net = accept(&g);
+        fsr_nn_info(net, &info);
+        assert_int_equal(info.out_planes, 3);
+        fsr_nn_free(&net);
+    }
+}
+
 /* Every beginning of a good file is refused; none crashes. */
 static void refuses_truncated(void **state)
 {
@@ -423,6 +453,7 @@ int main(void)
         cmocka_unit_test(refuses_broken_graphs),
         cmocka_unit_test(refuses_broken_tensors),
         cmocka_unit_test(refuses_external_and_other_types),
+        cmocka_unit_test(folds_numbers),
         cmocka_unit_test(refuses_truncated),
         cmocka_unit_test(survives_damage),
         cmocka_unit_test(load_file),
