@@ -1,0 +1,406 @@
+#!/usr/bin/python3
+"""Trains the recurrent network of fill=fuse (x2) on coded clips with their motion.
+
+  fuse.py train NAME [--minutes N] [options]   goes on from WORK/NAME/checkpoint.pt
+  fuse.py test NAME --clips ... --qps ...      mean luma PSNR of whole clips, per clip, encoder and QP
+
+For every picture in processing order the network sees, at LR size, 16 planes:
+  LR luma - 1/2 | carried detail (4: space to depth, times 4) | state carried (7) | mismatch and its size (times 4)
+  | weight of what is carried | QP / 51
+carried = weight * (warp(HR of references) - base(prediction)), fill=detail's formula; mismatch = LR - prediction.
+It gives 11: detail that is added to base(LR) (4) and state (7, limited to +-4).
+Memory is carried over steps; gradients reach back over the pictures of one step.
+"""
+import os
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+import argparse
+import ctypes
+import math
+import subprocess
+import sys
+import time
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+import coded
+import data
+import sequences
+from nets import Sesr, WideConv
+from train import HERE, SHARED
+
+STATE, PLANES = 7, 16
+DETAIL_GAIN, LIMIT = 4.0, 4.0
+TILE = 16       # LR samples
+ANCHOR = data.Upscaler(2)
+
+
+def library():
+    source, lib = os.path.join(HERE, 'warp.c'), os.path.join(HERE, 'work', 'warp.so')
+    if not os.path.exists(lib) or os.path.getmtime(lib) < os.path.getmtime(source):
+        os.makedirs(os.path.dirname(lib), exist_ok=True)
+        part = f'{lib}.{os.getpid()}'
+        subprocess.run(['cc', '-O3', '-march=native', '-ffast-math', '-shared', '-fPIC', source, '-o', part], check=True)
+        os.replace(part, lib)
+    return ctypes.CDLL(lib)
+
+
+class Warp(torch.autograd.Function):
+    """pictures: tensors [h, w, planes] (planes 1 or 8) of the memory -> [h, w, planes]."""
+    lib = None
+
+    @staticmethod
+    def forward(ctx, units, scale, use_weights, *pictures):
+        Warp.lib = Warp.lib or library()
+        out = torch.zeros_like(pictures[0])
+        ctx.args = units, scale, use_weights, [p.shape for p in pictures]
+        Warp.call('warp_forward', out, pictures, ctx.args)
+        return out
+
+    @staticmethod
+    def call(name, dst, pictures, args):
+        units, scale, use_weights, _ = args
+        h, w, planes = dst.shape
+        ptr = (ctypes.c_void_p * len(pictures))(*[p.data_ptr() for p in pictures])
+        getattr(Warp.lib, name)(ctypes.c_void_p(dst.data_ptr()), ptr, planes, w, h, scale,
+                                units.ctypes.data_as(ctypes.c_void_p), len(units), use_weights)
+
+    @staticmethod
+    def backward(ctx, grad):
+        out = [torch.zeros(s) for s in ctx.args[3]]
+        Warp.call('warp_backward', grad.contiguous(), out, ctx.args)
+        return (None, None, None, *out)
+
+
+class Fuse(nn.Module):
+    """3x3 16->width, `middle` times 3x3 width->width, long skip, 3x3 width->11, plus 1x1 16->11 of the input."""
+
+    def __init__(self, middle=4, width=16, bf16=False):
+        super().__init__()
+        self.first = WideConv(PLANES, width, 3)
+        self.middle = nn.ModuleList([WideConv(width, width, 3, True) for _ in range(middle)])
+        self.last = WideConv(width, 4 + STATE, 3, gain=0.05)
+        self.through = nn.Parameter(torch.zeros(4 + STATE, PLANES))
+        with torch.no_grad():
+            for i in range(4):
+                self.through[i, 1 + i] = 1 / DETAIL_GAIN
+        self.halo = middle + 2
+        self.bf16 = bf16
+        self.mac = (PLANES * width * 9 + middle * 9 * width * width + width * 9 * (4 + STATE) + PLANES * (4 + STATE)) / 4
+
+    def forward(self, x):
+        n = self.halo
+        a = F.pad(x, (n,) * 4, mode='replicate').contiguous(memory_format=torch.channels_last)
+        skip = F.conv2d(x, self.through[:, :, None, None])
+        h = first = F.relu(self.first(a))
+        if self.bf16:
+            h = first = first.bfloat16()  # not the first layer: eight bits of mantissa would round the picture
+        for c in self.middle:
+            h = F.relu(c(h))
+        m = len(self.middle)
+        return skip + self.last(h + first[:, :, m:-m, m:-m]).float()
+
+
+class Plain(Sesr):
+    """The light network on every picture that fuse is compared with: sees the LR luma only, adds to the cubic anchor."""
+
+    def forward(self, x):
+        y = super().forward(F.pad(x[:, :1] + 0.5, (self.halo,) * 4, mode='replicate'))
+        return F.pixel_unshuffle(y, 2)
+
+
+class Stream:
+    """A crop of a version, picture after picture. plain: for a network that sees the LR luma only."""
+
+    def __init__(self, version, y, x, h, w, turn, begin, end, plain=False, sparse=False):
+        self.v, self.y, self.x, self.h, self.w, self.turn, self.t, self.end = version, y, x, h, w, turn, begin, end
+        self.plain, self.sparse = plain, sparse
+        self.left_out = 0.0
+        self.memory = {}    # number -> (HR [2h,2w,1], state [h,w,8])
+
+    def turned(self, a):
+        if self.turn & 1:
+            a = a[..., ::-1]
+        if self.turn & 2:
+            a = a[..., ::-1, :]
+        if self.turn & 4:
+            a = np.swapaxes(a, -1, -2)
+        return a
+
+    def units(self, p):
+        """Units of the crop whose references are all in memory and inside the crop, turned."""
+        u = p.units
+        u = u[(u['x'] >= self.x) & (u['x'] < self.x + self.w) & (u['y'] >= self.y) & (u['y'] < self.y + self.h)].copy()
+        lut = np.full(p.number + 1, -2, np.int32)
+        lut[0] = -1
+        for i, k in enumerate(self.memory):
+            lut[k] = i
+        u['ref'] = lut[u['ref']]
+        u['x'] -= self.x
+        u['y'] -= self.y
+        whole = self.h == self.v.h and self.w == self.v.w
+        ok = (u['ref'] != -2).all(1)
+        if not whole:
+            for l in (0, 1):
+                dx, dy = u['x'] + (u['mv'][:, l, 0] >> 2), u['y'] + (u['mv'][:, l, 1] >> 2)
+                inside = (dx >= -2) & (dy >= -2) & (dx + u['w'] <= self.w + 2) & (dy + u['h'] <= self.h + 2)
+                ok &= inside | (u['ref'][:, l] < 0)
+        u = u[ok]
+        if self.turn & 1:
+            u['x'] = self.w - u['x'] - u['w']
+            u['mv'][:, :, 0] *= -1
+        if self.turn & 2:
+            u['y'] = self.h - u['y'] - u['h']
+            u['mv'][:, :, 1] *= -1
+        if self.turn & 4:
+            for a, b in (('x', 'y'), ('w', 'h')):
+                u[a], u[b] = u[b].copy(), u[a].copy()
+            u['mv'] = u['mv'][:, :, ::-1].copy()
+        return np.ascontiguousarray(u)
+
+    def inputs(self):
+        """(x [16,h,w], base [2h,2w], target of base + detail [2h,2w]) of the next picture; sides swapped when turned."""
+        v, p = self.v, self.v.pictures[self.t]
+        y, x, h, w = self.y, self.x, self.h, self.w
+        lr = p.lr.astype(np.float32) / 255
+        b = (ANCHOR.rect if self.plain else sequences.base)(lr, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w))
+        target = v.hr[p.display, 2 * y:2 * (y + h), 2 * x:2 * (x + w)].astype(np.float32) / 255
+        units = [] if self.plain else self.units(p)
+        flat = lambda a: np.ascontiguousarray(self.turned(a))
+        b, target, small = flat(b), flat(target), flat(lr[y:y + h, x:x + w])
+        H, W = small.shape
+        qp = flat(np.repeat(np.repeat(p.qp[y // 4:(y + h + 3) // 4, x // 4:(x + w + 3) // 4], 4, 0), 4, 1)[:h, :w]).astype(np.float32) / 51
+        planes = torch.zeros(PLANES, H, W)
+        planes[0] = torch.from_numpy(small) - 0.5
+        planes[15] = torch.from_numpy(qp)
+        copied = None
+        if len(units):
+            valid = np.zeros(((H + 3) // 4, (W + 3) // 4), np.float32)
+            cy, cx = units['y'] // 4, units['x'] // 4
+            for j in (0, 1):
+                for i in (0, 1):
+                    k = (units['h'] > 4 * j) & (units['w'] > 4 * i)
+                    valid[cy[k] + j, cx[k] + i] = 1
+            if self.sparse:
+                copied = self.tiles(valid * self.turned(p.skip[y // 4:(y + h + 3) // 4, x // 4:(x + w + 3) // 4]))
+            valid = np.repeat(np.repeat(valid, 4, 0), 4, 1)[:H, :W]
+            pred = p.pred.astype(np.float32) / (64 * 255)
+            bp = flat(sequences.base(pred, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w)))
+            weight = self.turned(self.weights(p))
+            weight = torch.from_numpy(np.ascontiguousarray(weight)) * torch.from_numpy(np.repeat(np.repeat(valid, 2, 0), 2, 1))
+            mm = (small - flat(pred[y:y + h, x:x + w])) * valid * DETAIL_GAIN
+            used = list(self.memory.values())
+            hr = Warp.apply(units, 2, 1, *[m[0] for m in used])[:, :, 0]
+            detail = weight * (hr - torch.from_numpy(bp))
+            state = Warp.apply(units, 1, 0, *[m[1] for m in used]).permute(2, 0, 1)[:STATE]
+            low = F.avg_pool2d(weight[None], 2)
+            rest = torch.stack([torch.from_numpy(mm), torch.from_numpy(np.abs(mm))])
+            planes = torch.cat([planes[:1], F.pixel_unshuffle(detail[None], 2) * DETAIL_GAIN, state, rest, low, planes[15:]])
+        return planes, torch.from_numpy(b), torch.from_numpy(target), copied
+
+    def tiles(self, skip):
+        """Where the network is left out: tiles all of whose cells are skipped. Mask [h,w], or None."""
+        t, (h, w) = TILE // 4, skip.shape
+        full = np.pad(skip, ((0, -h % t), (0, -w % t)), constant_values=1)
+        full = full.reshape(full.shape[0] // t, t, -1, t).min((1, 3)) > 0
+        full = np.repeat(np.repeat(full, TILE, 0), TILE, 1)[:h * 4, :w * 4]
+        return torch.from_numpy(full) if full.any() else None
+
+    def weights(self, p):
+        """HR weights as the engine interpolates them, 0 to 1."""
+        y, x, h, w = self.y // 4, self.x // 4, (self.h + 3) // 4, (self.w + 3) // 4
+        c = p.weight
+        rows, cols = np.clip(np.arange(y - 1, y + h + 1), 0, c.shape[0] - 1), np.clip(np.arange(x - 1, x + w + 1), 0, c.shape[1] - 1)
+        part = c[np.ix_(rows, cols)].astype(np.float32)
+        holes = np.repeat(np.repeat(part[1:-1, 1:-1] < 0, 8, 0), 8, 1)
+        up = F.interpolate(torch.from_numpy(np.maximum(part, 0))[None, None], scale_factor=8, mode='bilinear', align_corners=False)
+        up = up[0, 0, 8:-8, 8:-8].numpy() / 256
+        up[holes] = 0
+        return up[:2 * self.h, :2 * self.w]
+
+    def keep(self, hr, state):
+        number = self.v.pictures[self.t].number
+        self.memory[number] = (hr[:, :, None].contiguous(), F.pad(state.permute(1, 2, 0), (0, 8 - STATE)).contiguous())
+        for k in [k for k in self.memory if k < number - 9]:
+            del self.memory[k]
+        self.t += 1
+
+    def detach(self):
+        self.memory = {k: tuple(v.detach() for v in m) for k, m in self.memory.items()}
+
+
+def step(net, streams):
+    """The next picture of every stream (crops of one size): [(output HR, target)]."""
+    got = [s.inputs() for s in streams]
+    z = net(torch.stack([g[0] for g in got]))
+    out = []
+    for s, (x, b, target, copied), y in zip(streams, got, z):
+        if copied is not None:
+            copied = copied[:y.shape[1], :y.shape[2]]
+            y = torch.where(copied, torch.cat([x[1:5] / DETAIL_GAIN, x[5:5 + STATE]]), y)
+            s.left_out += float(copied.float().mean())
+        hr = b + F.pixel_shuffle(y[None, :4], 2)[0, 0]
+        if s.plain:
+            s.t += 1
+        else:
+            s.keep(hr.clamp(-0.25, 1.25), y[4:].clamp(-LIMIT, LIMIT))
+        out.append((hr, target))
+    return out
+
+
+def psnr(hr, target):
+    d = (data.round8(hr.numpy() * 255).astype(np.float64) - np.rint(target.numpy() * 255))[2:-2, 2:-2]
+    return 10 * math.log10(65025 / np.mean(d * d))
+
+
+def whole(net, version, limit=0, sparse=False):
+    """PSNR of every picture of a version, in processing order, and the share of the area left out."""
+    s = Stream(version, 0, 0, version.h, version.w, 0, 0, len(version.pictures), isinstance(net, Plain), sparse)
+    with torch.no_grad():
+        score = [psnr(*step(net, [s])[0]) for _ in range(limit or s.end)]
+    return score, s.left_out / len(score)
+
+
+def material(args):
+    own = [os.path.join(SHARED, 'video', n) for n in coded.TRAIN_CLIPS] + [os.path.join(SHARED, 'train_video')]
+    files = data.find(args.data or os.environ.get('FASTSR_DATA', '').split() or own, data.CLIPS)
+    held = [f for f in files if os.path.basename(f) in coded.HELD_CLIPS]
+    cache = os.path.join(args.work, 'sequences')
+    train = []
+    for f in files:
+        t0 = time.time()
+        got = sequences.versions(f, cache)
+        if f not in held:
+            train += got
+        print(f'{f}: {got[0].w}x{got[0].h} {len(got[0].pictures)} pictures, {time.time() - t0:.0f} s', flush=True)
+    val = [v for f in held for v in sequences.versions(f, cache, ('b',), (22, 32))]
+    return train, val
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p.add_argument('what', choices=('train', 'test', 'prepare'))
+    p.add_argument('name')
+    p.add_argument('--data', nargs='+')
+    p.add_argument('--work', default=os.path.join(HERE, 'work'))
+    p.add_argument('--minutes', type=float, default=60)
+    p.add_argument('--lr', type=float, default=1e-3)
+    p.add_argument('--crop', type=int, default=96)
+    p.add_argument('--batch', type=int, default=4)
+    p.add_argument('--unroll', type=int, default=5)
+    p.add_argument('--middle', type=int, default=4)
+    p.add_argument('--width', type=int, default=16)
+    p.add_argument('--plain', type=int, default=0, help="SESR-M<n>'s shape on every picture, no recurrence")
+    p.add_argument('--sparse', type=float, default=0.5, help='share of streams on which skipped tiles are left out')
+    p.add_argument('--mse', type=float, default=0.5)
+    p.add_argument('--bf16', action='store_true')
+    p.add_argument('--seed', type=int, default=1)
+    p.add_argument('--every', type=float, default=10, help='minutes between validations')
+    p.add_argument('--start', help='weights to begin with')
+    p.add_argument('--clips', nargs='+')
+    p.add_argument('--qps', type=int, nargs='+', default=[22, 27, 32, 37])
+    p.add_argument('--encoders', nargs='+', default=['b'])
+    return p.parse_args()
+
+
+def network(plain, middle, width, bf16=False):
+    if not plain:
+        return Fuse(middle, width, bf16)
+    net = Plain(plain)
+    net.bf16 = bf16
+    return net
+
+
+def train(args):
+    torch.set_num_threads(1)
+    torch.manual_seed(args.seed)
+    rng = np.random.default_rng(args.seed)
+    folder = os.path.join(args.work, args.name)
+    os.makedirs(folder, exist_ok=True)
+    check = os.path.join(folder, 'checkpoint.pt')
+    build = lambda: network(args.plain, args.middle, args.width, args.bf16)
+    net, ema = build(), build()
+    ema.bf16 = False
+    if args.start:
+        net.load_state_dict(torch.load(args.start)['ema'])
+    ema.load_state_dict(net.state_dict())
+    opt = torch.optim.Adam(net.parameters(), lr=args.lr, betas=(0.9, 0.99))
+    n, spent = 0, 0.0
+    if os.path.exists(check):
+        s = torch.load(check)
+        net.load_state_dict(s['net']), ema.load_state_dict(s['ema']), opt.load_state_dict(s['opt'])
+        n, spent = s['step'], s['spent']
+    clips, val = material(args)
+    p = np.array([v.h * v.w for v in clips], np.float64)**0.5
+    p /= p.sum()
+    print(f'{len(clips)} versions, network {net.mac:.0f} MAC per output pixel', flush=True)
+
+    def new():
+        v = clips[int(rng.choice(len(clips), p=p))]
+        c = args.crop
+        y, x = (int(rng.integers(0, (m - c) // 16 + 1)) * 16 for m in (v.h, v.w))
+        begin = 0 if rng.random() < 0.4 else int(rng.integers(0, len(v.pictures) - 8))
+        return Stream(v, y, x, c, c, int(rng.integers(0, 8)), begin, min(len(v.pictures), begin + int(rng.integers(8, 48))),
+                      args.plain > 0, rng.random() < args.sparse)
+
+    streams = [new() for _ in range(args.batch)]
+    began, shown = time.time() - spent, time.time() - (spent % (args.every * 60))
+    total, plain, count = 0.0, 0.0, 0
+    log = open(os.path.join(folder, 'log.csv'), 'a')
+    while True:
+        part = (time.time() - began) / (args.minutes * 60)
+        if part >= 1 or time.time() - shown > args.every * 60:
+            shown = time.time()
+            score = [np.mean(whole(ema, v, 24)[0]) for v in val]
+            began += time.time() - shown   # validation does not count
+            shown = time.time()
+            line = f'{n},{time.time() - began:.0f},{total / max(1, count):.6f},{plain / max(1, count):.6f},' + ','.join(f'{v:.3f}' for v in score)
+            print(args.name, line, flush=True)
+            print(line, file=log, flush=True)
+            total, plain, count = 0.0, 0.0, 0
+            torch.save(dict(net=net.state_dict(), ema=ema.state_dict(), opt=opt.state_dict(), step=n, spent=time.time() - began,
+                            middle=args.middle, width=args.width, plain=args.plain), check + '.part')
+            os.replace(check + '.part', check)
+        if part >= 1:
+            break
+        for g in opt.param_groups:
+            g['lr'] = args.lr * min(1, (n + 1) / 100) * 0.5 * (1 + math.cos(math.pi * part))
+        loss = 0
+        for _ in range(args.unroll):
+            streams = [s if s.t < s.end else new() for s in streams]
+            for hr, target in step(net, streams):
+                d = (hr - target)[8:-8, 8:-8]
+                a = d.abs().mean()
+                loss = loss + ((d * d).mean() * 30 if part > 1 - args.mse else a) / (args.unroll * args.batch)
+                total, count = total + float(a), count + 1
+        opt.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+        opt.step()
+        for s in streams:
+            s.detach()
+        keep = min(0.999, (1 + n) / (10 + n))
+        with torch.no_grad():
+            for e, q in zip(ema.parameters(), net.parameters()):
+                e.lerp_(q, 1 - keep)
+        n += 1
+        if n % 100 == 0:
+            print(f'{args.name} step {n} {part:.1%} loss {total / max(1, count):.6f}', flush=True)
+
+
+def test(args):
+    torch.set_num_threads(1)
+    s = torch.load(os.path.join(args.work, args.name, 'checkpoint.pt'))
+    net = network(s['plain'], s['middle'], s['width'])
+    net.load_state_dict(s['ema'])
+    for f in args.clips or [os.path.join(SHARED, 'video', n) for n in coded.TEST_CLIPS]:
+        for v in sequences.versions(f, os.path.join(args.work, 'sequences'), args.encoders, args.qps):
+            score, left = whole(net, v, 0, args.sparse == 1)
+            print(f'{v.name} {np.mean(score):.3f} change {np.abs(np.diff(score)).mean():.3f} left out {left:.3f}', flush=True)
+
+
+if __name__ == '__main__':
+    args = options()
+    dict(train=train, test=test, prepare=lambda a: material(a) and [sequences.versions(os.path.join(SHARED, 'video', n), os.path.join(a.work, 'sequences')) for n in coded.TEST_CLIPS])[args.what](args)
