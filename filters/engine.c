@@ -56,6 +56,8 @@ static void free_node(FsrEngine *e, FsrNode *n)
         e->cfg.discard(e->cfg.opaque, n->out);
     fsr_plane_unref(&n->lr);
     fsr_plane_unref(&n->hr);
+    for (int i = 0; i < FSR_STATE; i++)
+        fsr_plane_unref(&n->state[i]);
     fsr_motion_free(&n->motion);
     free(n->order);
     free(n->stripe_start);
@@ -77,6 +79,8 @@ static void drop_state(FsrNode *n)
     if (n->done) {
         fsr_plane_unref(&n->hr);
         fsr_plane_unref(&n->lr);
+        for (int i = 0; i < FSR_STATE; i++)
+            fsr_plane_unref(&n->state[i]);
     }
 }
 
@@ -492,7 +496,7 @@ static int check_config(const FsrEngineConfig *c, char *err, size_t err_size)
 
     if (c->scale < 2 || c->scale > 4 || f->bit_depth < 8 || f->bit_depth > 14 || (f->planes != 1 && f->planes != 3) ||
         f->sample_bytes != (f->bit_depth > 8 || f->shift ? 2 : 1) || f->shift < 0 || f->shift + f->bit_depth > 16 ||
-        (f->log2_chroma_w | f->log2_chroma_h) & ~1 || (unsigned)c->fill > FSR_FILL_DETAIL || (unsigned)c->show > FSR_SHOW_MAP ||
+        (f->log2_chroma_w | f->log2_chroma_h) & ~1 || (unsigned)c->fill > FSR_FILL_FUSE || (unsigned)c->show > FSR_SHOW_MAP ||
         c->interval < 1 || !(c->threshold >= 0 && c->threshold <= 255) || c->nb_workers < 1 || !c->alloc || !c->release || !c->discard) {
         snprintf(err, err_size, "invalid engine configuration");
         return -EINVAL;
@@ -520,7 +524,7 @@ static int plan_network(FsrEngine *e, char *err, size_t err_size)
     e->plan_adds  = output && !strcmp(output, "detail");
     if (info.in_planes != 1 || info.out_planes != 1 || (!e->plan_is_hr && info.scale != e->cfg.scale)) {
         snprintf(err, err_size, "the network takes %d planes and gives %d at %d times the size; one luma plane in, "
-                 "one out at 1 or %d times the size is needed", info.in_planes, info.out_planes, info.scale, e->cfg.scale);
+                 "one out at 1 or %d times the size is needed (networks with more are for fill=fuse)", info.in_planes, info.out_planes, info.scale, e->cfg.scale);
         return -EINVAL;
     }
     return fsr_nn_plan_as(&e->plan, e->cfg.net, e->plan_is_hr ? e->out_format.width : f->width,
@@ -532,6 +536,7 @@ static int set_up(FsrEngine *e, char *err, size_t err_size)
 {
     static const FsrTask *const tasks[] = {
         [FSR_FILL_BICUBIC] = &fsr_task_bicubic, [FSR_FILL_FAST] = &fsr_task_fast, [FSR_FILL_DETAIL] = &fsr_task_detail,
+        [FSR_FILL_FUSE] = &fsr_task_fuse,
     };
     const FsrFormat *f = &e->cfg.format;
     int ret;
@@ -542,7 +547,7 @@ static int set_up(FsrEngine *e, char *err, size_t err_size)
     e->out_format.height *= e->cfg.scale;
     fsr_kernels_init(&e->kernels, fsr_cpu_flags());
     fsr_upscaler_init(&e->anchor, e->cfg.scale, 1, 0);
-    if (e->cfg.fill == FSR_FILL_DETAIL)
+    if (e->cfg.fill >= FSR_FILL_DETAIL)
         fsr_upscaler_init_sharp(&e->base, e->cfg.scale);
     else
         e->base = e->anchor;
@@ -561,7 +566,7 @@ static int set_up(FsrEngine *e, char *err, size_t err_size)
         snprintf(err, err_size, "out of memory");
         return ret;
     }
-    return plan_network(e, err, err_size);
+    return e->cfg.fill == FSR_FILL_FUSE ? fsr_fuse_init(e, err, err_size) : plan_network(e, err, err_size);
 }
 
 int fsr_engine_create(FsrEngine **out, const FsrEngineConfig *config, char *err, size_t err_size)
@@ -599,11 +604,14 @@ void fsr_engine_free(FsrEngine **pe)
         free_node(e, n);
     }
     fsr_plane_unref(&e->pred);
+    fsr_fuse_free(e);
     fsr_plane_pool_free(&e->lr_pool);
     fsr_plane_pool_free(&e->hr_pool);
     fsr_nn_plan_free(&e->plan);
     free(e->cells.error);
     free(e->cells.weight);
+    free(e->cells.qp);
+    free(e->cells.mode);
     free(e->scratch);
     free(e->rows);
     free(e);

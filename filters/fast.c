@@ -86,7 +86,7 @@ static void pixel_stripe(void *arg, int stripe, int worker)
     int y0, y1;
 
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
-    fsr_warp_rows(e, n, stripe, y0, y1, s, is_bicubic);
+    fsr_warp_rows(e, n, n->hr, FSR_FROM_HR, stripe, y0, y1, s, is_bicubic);
     fsr_cursor_init(&anchor, &e->kernels, n->lr, &e->anchor, s->ring[0], 0, w);
     fsr_cursor_init(&pred, &e->kernels, e->pred, &e->anchor, s->ring[1], 0, w);
     for (int y = y0 * scale; y < y1 * scale; y++) {

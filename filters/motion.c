@@ -72,9 +72,15 @@ static void weigh(int16_t *dst, ptrdiff_t stride, const int16_t *a, ptrdiff_t a_
         }
 }
 
-int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScratch *s,
-                int16_t *dst, ptrdiff_t stride, int x, int y, int w, int h, int scale)
+static const FsrPlane *source_plane(const FsrNode *ref, int source)
 {
+    return source == FSR_FROM_LR ? ref->lr : source == FSR_FROM_HR ? ref->hr : ref->state[source - FSR_FROM_STATE];
+}
+
+int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScratch *s,
+                int16_t *dst, ptrdiff_t stride, int x, int y, int w, int h, int source)
+{
+    const int      scale = source == FSR_FROM_HR ? e->cfg.scale : 1;
     const FsrRef  *r[2];
     const int16_t *src[2] = { NULL };
     ptrdiff_t      src_stride[2] = { 0 };
@@ -84,11 +90,11 @@ int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScra
         if (b->ref[l] != FSR_NO_REF && n->ref[b->ref[l]]) {
             list[nb] = l;
             r[nb]    = &n->motion.refs[b->ref[l]];
-            weighted |= r[nb++]->flags & FSR_REF_WEIGHTED;
+            weighted |= source < FSR_FROM_STATE ? r[nb]->flags & FSR_REF_WEIGHTED : 0;
+            nb++;
         }
     for (int i = 0; i < nb; i++) {
-        const FsrNode  *ref   = n->ref[b->ref[list[i]]];
-        const FsrPlane *plane = scale == 1 ? ref->lr : ref->hr;
+        const FsrPlane *plane = source_plane(n->ref[b->ref[list[i]]], source);
         const int mx = b->mv[list[i]][0] * scale, my = b->mv[list[i]][1] * scale;
         const int direct = nb == 1 && !weighted;
 
@@ -96,7 +102,7 @@ int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScra
         src[i]        = direct ? NULL : fsr_mc_source(plane, x, y, mx, my);
         src_stride[i] = plane->stride;
         if (!src[i]) {
-            fsr_mc(&e->kernels, direct ? dst : s->block[i], direct ? stride : 64, plane, x, y, w, h, mx, my, scale > 1);
+            fsr_mc(&e->kernels, direct ? dst : s->block[i], direct ? stride : 64, plane, x, y, w, h, mx, my, source != FSR_FROM_LR);
             src[i]        = s->block[i];
             src_stride[i] = 64;
         }
@@ -109,11 +115,11 @@ int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScra
     return nb > 0;
 }
 
-void fsr_warp_rows(FsrEngine *e, FsrNode *n, int stripe, int y0, int y1, FsrScratch *s,
+void fsr_warp_rows(FsrEngine *e, FsrNode *n, FsrPlane *dst, int source, int stripe, int y0, int y1, FsrScratch *s,
                    int (*skip)(FsrEngine *e, const FsrBlock *b))
 {
-    const int scale = e->cfg.scale, step = scale == 2 ? 32 : 16;    /* blocks of at most 64x64 large samples */
-    FsrPlane *hr = n->hr;
+    const int scale = source == FSR_FROM_HR ? e->cfg.scale : 1;
+    const int step  = scale == 1 ? 64 : scale == 2 ? 32 : 16;       /* blocks of at most 64x64 samples */
 
     for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
         const FsrBlock *b = &n->motion.blocks[n->order[i]];
@@ -130,8 +136,8 @@ void fsr_warp_rows(FsrEngine *e, FsrNode *n, int stripe, int y0, int y1, FsrScra
             for (int x = r.x; x < r.x + r.w; x += step) {
                 const int w = r.x + r.w - x < step ? r.x + r.w - x : step, h = bottom - y < step ? bottom - y : step;
 
-                fsr_predict(e, n, b, s, hr->data + y * scale * hr->stride + x * scale, hr->stride,
-                            x * scale, y * scale, w * scale, h * scale, scale);
+                fsr_predict(e, n, b, s, dst->data + y * scale * dst->stride + x * scale, dst->stride,
+                            x * scale, y * scale, w * scale, h * scale, source);
             }
     }
 }
@@ -161,7 +167,7 @@ static void block_error(FsrEngine *e, FsrNode *n, const FsrBlock *b, const FsrRe
     const FsrPlane *lr = n->lr, *p = e->pred;
     const int       ox = n->motion.hdr.crop_left, oy = n->motion.hdr.crop_top;
 
-    if (!fsr_predict(e, n, b, s, p->data + r->y * p->stride + r->x, p->stride, r->x, r->y, r->w, r->h, 1))
+    if (!fsr_predict(e, n, b, s, p->data + r->y * p->stride + r->x, p->stride, r->x, r->y, r->w, r->h, FSR_FROM_LR))
         return;
     if (r->w == b->w * 4 && r->h == b->h * 4) {
         for (int j = 0; j < b->h; j++) {
@@ -250,6 +256,10 @@ int fsr_motion_analyse(FsrEngine *e, FsrNode *n)
     if (cw != e->cells.w || ch != e->cells.h) {
         free(e->cells.error);
         free(e->cells.weight);
+        free(e->cells.qp);
+        free(e->cells.mode);
+        e->cells.qp   = NULL;
+        e->cells.mode = NULL;
         e->cells.w = cw;
         e->cells.h = ch;
         e->cells.error  = malloc((size_t)cw * ch * sizeof(*e->cells.error));

@@ -106,3 +106,8 @@ void fsr_stripe_rows(const FsrEngine *e, const FsrNode *n, int stripe, int *y0, 
     *y0 = a < 0 ? 0 : a > h ? h : a;
     *y1 = b < 0 ? 0 : b > h ? h : b;
 }
+
+int fsr_nb_stripes(const FsrEngine *e, const FsrNode *n)
+{
+    return n->has_motion ? fsr_motion_stripes(n) : (e->cfg.format.height + FSR_STRIPE - 1) / FSR_STRIPE;
+}

@@ -1,11 +1,5 @@
-/* Super-resolution: the network on key frames, and fill=bicubic and fill=detail. */
-#include <limits.h>
-#include <string.h>
-
+/* Super-resolution: the network on key frames, and fill=bicubic. */
 #include "task.h"
-
-/* Networks take luma as code value / largest code value of 8 bits, at any depth. */
-#define UNIT (255 * 64)
 
 /* Whole picture without a network. */
 static void plain_stripe(void *arg, int stripe, int worker)
@@ -40,11 +34,6 @@ static void finish_stripe(void *arg, int stripe, int worker)
     fsr_output_chroma(e, &e->scratch[worker], y0, y1);
 }
 
-static int nb_stripes(const FsrEngine *e, const FsrNode *n)
-{
-    return n->has_motion ? fsr_motion_stripes(n) : (e->cfg.format.height + FSR_STRIPE - 1) / FSR_STRIPE;
-}
-
 /* The network reads and writes through these; one per worker at a time. */
 typedef struct NetIO {
     FsrEngine  *e;
@@ -76,7 +65,7 @@ static void net_get(void *opaque, int plane, int x, int y, int w, int h, float *
         else
             row = lr->data + (y + j) * lr->stride + x;
         for (int i = 0; i < w; i++)
-            dst[j * stride + i] = row[i] * (1.0f / UNIT);
+            dst[j * stride + i] = row[i] * (1.0f / FSR_UNIT);
     }
 }
 
@@ -97,10 +86,10 @@ static void net_put(void *opaque, int plane, int x, int y, int w, int h, const f
         if (e->plan_adds)
             fsr_cursor_row(&c, y + j, io->s->row[0]);
         for (int i = 0; i < w; i++) {
-            float v = src[j * stride + i] + (e->plan_adds ? row[i] * (1.0f / UNIT) : 0);
+            float v = src[j * stride + i] + (e->plan_adds ? row[i] * (1.0f / FSR_UNIT) : 0);
 
             v = v > 1.25f ? 1.25f : v > -0.25f ? v : -0.25f;    /* also what is not a number */
-            d[i] = (int)(v * UNIT + 32768.5f) - 32768;
+            d[i] = (int)(v * FSR_UNIT + 32768.5f) - 32768;
         }
         fsr_store_luma(e, x, y + j, w, d);
     }
@@ -120,240 +109,17 @@ int fsr_sr_key(FsrEngine *e, FsrNode *n)
     if (e->plan)
         fsr_engine_execute(e, net_job, fsr_nn_jobs(e->plan));
     else
-        fsr_engine_execute(e, plain_stripe, nb_stripes(e, n));
-    fsr_engine_execute(e, finish_stripe, nb_stripes(e, n));
+        fsr_engine_execute(e, plain_stripe, fsr_nb_stripes(e, n));
+    fsr_engine_execute(e, finish_stripe, fsr_nb_stripes(e, n));
     return 0;
 }
 
 static int bicubic_fill(FsrEngine *e, FsrNode *n)
 {
-    fsr_engine_execute(e, plain_stripe, nb_stripes(e, n));
-    fsr_engine_execute(e, finish_stripe, nb_stripes(e, n));
+    fsr_engine_execute(e, plain_stripe, fsr_nb_stripes(e, n));
+    fsr_engine_execute(e, finish_stripe, fsr_nb_stripes(e, n));
     n->stats.transferred = 0;
     return 0;
 }
 
-/* fill=detail -------------------------------------------------------------- */
-
-/* What is interpolated again and again fades, so that errors do not last in long chains of P pictures. */
-#define MAX_WEIGHT 220
-
-/*
- * Weight of carried detail in a cell: all of it where whole samples move and fit; else MAX_WEIGHT up
- * to a mismatch of a quarter of the threshold, falling to 0 at the threshold. The mismatch is averaged
- * over the 3x3 cells around, those without motion left out, because one cell has few samples.
- */
-typedef struct Mismatch { unsigned sum, nb; } Mismatch;
-
-/* Of the cells above, at, and below (x, y) */
-static inline Mismatch column_mismatch(const FsrCells *c, int x, int y)
-{
-    Mismatch m = { 0 };
-
-    if (x >= c->w)
-        return m;
-    for (int j = y > 0 ? y - 1 : 0; j <= y + 1 && j < c->h; j++) {
-        const unsigned err = c->error[j * c->w + x], known = err != FSR_NO_ERROR;
-
-        m.sum += known ? err : 0;
-        m.nb  += known;
-    }
-    return m;
-}
-
-static void weigh_stripe(void *arg, int stripe, int worker)
-{
-    FsrEngine      *e = arg;
-    const FsrCells *c = &e->cells;
-    const unsigned  t1 = (unsigned)(e->cfg.threshold * 64 + 0.5), t0 = t1 / 4;
-    const unsigned  exact = t1 < FSR_EXACT ? t1 : FSR_EXACT;
-    const int       row0 = stripe * FSR_STRIPE / 4, row1 = row0 + FSR_STRIPE / 4;
-    uint64_t        carried = 0;
-
-    for (int y = row0; y < row1 && y < c->h; y++) {
-        Mismatch left, here = { 0 }, right = column_mismatch(c, 0, y);
-
-        for (int x = 0; x < c->w; x++) {
-            unsigned sum, nb, weight = 0;
-
-            left  = here;
-            here  = right;
-            right = column_mismatch(c, x + 1, y);
-            sum   = left.sum + here.sum + right.sum;
-            nb    = left.nb + here.nb + right.nb;
-            if (sum < exact * nb)
-                weight = 256;
-            else if (nb && sum < (t0 + 1) * nb)         /* sum / nb <= t0 */
-                weight = MAX_WEIGHT;
-            else if (sum < t1 * nb)
-                weight = MAX_WEIGHT * (t1 - sum / nb) / (t1 - t0);
-            carried += weight > 0 && c->error[y * c->w + x] != FSR_NO_ERROR;
-            c->weight[y * c->w + x] = weight;
-        }
-    }
-    e->scratch[worker].sum[0] += carried;
-}
-
-/* Nothing of the block is wanted: its cells are marked, since what lies there is not a prediction. */
-static int is_plain(FsrEngine *e, const FsrBlock *b)
-{
-    const FsrCells *c = &e->cells;
-    int max = 0;
-
-    for (int y = b->y; y < b->y + b->h; y++)
-        for (int x = b->x; x < b->x + b->w; x++)
-            if (c->error[y * c->w + x] != FSR_NO_ERROR && c->weight[y * c->w + x] > max)
-                max = c->weight[y * c->w + x];
-    for (int y = b->y; !max && y < b->y + b->h; y++)
-        for (int x = b->x; x < b->x + b->w; x++)
-            c->error[y * c->w + x] = FSR_NO_ERROR;
-    return !max;
-}
-
-/* Floor division by a positive number */
-static int floor_div(int a, int b)
-{
-    return (a >= 0 ? a : a - b + 1) / b;
-}
-
-static int clamp(int v, int lo, int hi)
-{
-    return v < lo ? lo : v > hi ? hi : v;
-}
-
-/* Weights of the large picture's rows, in turn. Positions are those of the coded picture. */
-typedef struct WeightCursor {
-    int16_t  f[16];             /* how far each of the span samples between two cell centres lies, in 1/128 */
-    int      span, tx, ty;      /* samples of a cell; position of the picture's first sample */
-    int      upper, row;        /* the row of cells whose centres are above, and the one that is shown */
-    int      constant;          /* all rows between those centres are equal */
-    int      has_holes;         /* the row of cells has some where nothing was predicted */
-    int16_t *weights;           /* the latest row's first */
-} WeightCursor;
-
-static void weights_init(WeightCursor *c, const FsrEngine *e, const FsrNode *n)
-{
-    const int scale = e->cfg.scale;
-
-    *c = (WeightCursor){ .span = 4 * scale, .tx = n->motion.hdr.crop_left * scale, .ty = n->motion.hdr.crop_top * scale,
-                         .upper = INT_MIN, .row = INT_MIN };
-    for (int i = 0; i < c->span; i++)
-        c->f[i] = (64 * (2 * i + 1) + c->span / 2) / c->span;
-}
-
-/* Cells across the picture, from the one whose centre is left of it, in 1/128 from row a to row b */
-static void lerp_cells(int16_t *out, const int16_t *a, const int16_t *b, int f, int first, int nb, int w)
-{
-    const int from = clamp(-first, 0, nb), to = clamp(w - first, from, nb);
-
-    for (int k = from; k < to; k++)
-        out[k] = a[first + k] + (((b[first + k] - a[first + k]) * f + 64) >> 7);
-    for (int k = from; k-- > 0;)
-        out[k] = out[from];
-    for (int k = to; k < nb; k++)
-        out[k] = out[to - 1];
-}
-
-/* Interpolation must not reach into cells where nothing was predicted. */
-static void cut_holes(const WeightCursor *c, const uint16_t *error, int16_t *weights, int width)
-{
-    for (int cell = c->tx / c->span; cell * c->span - c->tx < width; cell++)
-        if (error[cell] == FSR_NO_ERROR) {
-            const int x0 = clamp(cell * c->span - c->tx, 0, width), x1 = clamp((cell + 1) * c->span - c->tx, 0, width);
-
-            memset(weights + x0, 0, (x1 - x0) * sizeof(*weights));
-        }
-}
-
-static const int16_t *weight_row(WeightCursor *c, const FsrEngine *e, FsrScratch *s, int y)
-{
-    const FsrCells *cells = &e->cells;
-    const int span = c->span, width = e->out_format.width, ty = y + c->ty, row = ty / span;
-    const int upper = floor_div(ty - span / 2, span), left = floor_div(c->tx - span / 2, span);
-    const int base  = left * span + span / 2, nb = (c->tx + width - base + span - 1) / span;
-    const int16_t  *a = cells->weight + clamp(upper, 0, cells->h - 1) * cells->w;
-    const int16_t  *b = cells->weight + clamp(upper + 1, 0, cells->h - 1) * cells->w;
-    const uint16_t *error = cells->error + row * cells->w;
-
-    if (upper == c->upper && row == c->row && c->constant)
-        return c->weights;
-    if (upper != c->upper)
-        c->constant = !memcmp(a, b, cells->w * sizeof(*a));
-    if (row != c->row) {
-        c->has_holes = 0;
-        for (int x = 0; x < cells->w; x++)
-            c->has_holes |= error[x] == FSR_NO_ERROR;
-    }
-    c->upper   = upper;
-    c->row     = row;
-    c->weights = s->row[1] + c->tx - base;
-    lerp_cells(s->row[3], a, b, c->f[ty - (upper * span + span / 2)], left, nb + 1, cells->w);
-    e->kernels.lerp_row(s->row[1], s->row[3], nb, c->f, span);
-    if (c->has_holes)
-        cut_holes(c, error, c->weights, width);
-    return c->weights;
-}
-
-/* Rows that are warped before they are blended, in samples of the small picture: few enough to stay in the cache. */
-#define BAND 32
-
-static void detail_stripe(void *arg, int stripe, int worker)
-{
-    FsrEngine   *e = arg;
-    FsrNode     *n = e->node;
-    FsrScratch  *s = &e->scratch[worker];
-    const int    scale = e->cfg.scale, w = e->out_format.width;
-    WeightCursor weights;
-    FsrRowCursor base, pred;
-    int y0, y1;
-
-    fsr_stripe_rows(e, n, stripe, &y0, &y1);
-    if (y0 == y1)
-        return;
-    weights_init(&weights, e, n);
-    fsr_cursor_init(&base, &e->kernels, n->lr, &e->base, s->ring[0], 0, w);
-    fsr_cursor_init(&pred, &e->kernels, e->pred, &e->base, s->ring[1], 0, w);
-    for (int y = y0 * scale; y < y1 * scale; y++) {
-        int16_t       *hr = n->hr->data + y * n->hr->stride;
-        const int16_t *base_rows[FSR_TAPS], *pred_rows[FSR_TAPS];
-        int phase;
-
-        if ((y - y0 * scale) % (BAND * scale) == 0)
-            fsr_warp_rows(e, n, stripe, y / scale, y / scale + BAND, s, is_plain);
-        phase = fsr_cursor_rows(&base, y, base_rows);
-        fsr_cursor_rows(&pred, y, pred_rows);
-        e->kernels.detail_row(hr, base_rows, pred_rows, &e->base, phase, weight_row(&weights, e, s, y), w);
-        fsr_store_luma(e, 0, y, w, hr);
-    }
-    if (n->kept)
-        fsr_plane_pad(n->hr, y0 * scale, y1 * scale);
-    fsr_output_chroma(e, s, y0, y1);
-}
-
-static int detail_fill(FsrEngine *e, FsrNode *n)
-{
-    uint64_t carried = 0;
-
-    for (int w = 0; w < e->cfg.nb_workers; w++)
-        e->scratch[w].sum[0] = 0;
-    fsr_engine_execute(e, weigh_stripe, fsr_motion_stripes(n));
-    for (int w = 0; w < e->cfg.nb_workers; w++)
-        carried += e->scratch[w].sum[0];
-    n->stats.transferred = carried * 16.0 / ((double)n->lr->w * n->lr->h);
-    if (n->stats.transferred > 1)       /* cells that the crop cuts */
-        n->stats.transferred = 1;
-    fsr_engine_execute(e, detail_stripe, fsr_motion_stripes(n));
-    return 0;
-}
-
-static enum FsrCellKind detail_kind(const FsrEngine *e, int i)
-{
-    const int weight = e->cells.weight[i];
-
-    if (!weight || e->cells.error[i] == FSR_NO_ERROR)
-        return FSR_CELL_PLAIN;
-    return weight > MAX_WEIGHT ? FSR_CELL_COPIED : weight == MAX_WEIGHT ? FSR_CELL_TRANSFERRED : FSR_CELL_REPAIRED;
-}
-
 const FsrTask fsr_task_bicubic = { "bicubic", fsr_sr_key, bicubic_fill, NULL };
-const FsrTask fsr_task_detail  = { "detail",  fsr_sr_key, detail_fill, detail_kind };

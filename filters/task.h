@@ -11,6 +11,7 @@
 #include "plane.h"
 
 #define FSR_RING   8            /* rows of a ring: a power of two, at least FSR_TAPS */
+#define FSR_STATE  7            /* feature planes that fill=fuse carries */
 #define FSR_STRIPE 64           /* rows of a stripe, in coded luma samples: no coding block crosses one */
 
 typedef struct FsrNode {
@@ -30,6 +31,7 @@ typedef struct FsrNode {
 
     FsrPlane  *lr;              /* decoded luma */
     FsrPlane  *hr;              /* what the task carries: the large picture */
+    FsrPlane  *state[FSR_STATE];    /* and feature planes (fill=fuse), of the small picture's size */
     struct FsrNode *ref[FSR_MAX_REFS];  /* while being processed: usable references, else NULL */
     uint32_t  *order;           /* block indices sorted by stripe */
     uint32_t  *stripe_start;    /* nb_stripes + 1 */
@@ -43,8 +45,12 @@ typedef struct FsrCells {
     int       w, h;             /* cells */
     uint16_t *error;            /* mean absolute mismatch in 1/64 8-bit steps; FSR_NO_ERROR: nothing to carry */
     int16_t  *weight;           /* of what is carried, 0 to 256 */
+    int8_t   *qp;               /* fill=fuse only */
+    uint8_t  *mode;             /* enum FsrMode; fill=fuse only */
 } FsrCells;
 #define FSR_NO_ERROR 0xffff
+/* Networks take luma as code value / largest code value of 8 bits, at any depth. */
+#define FSR_UNIT (255 * 64)
 /* Below this error motion was by whole samples of the large picture: nothing was interpolated. */
 #define FSR_EXACT    16
 
@@ -92,6 +98,7 @@ struct FsrEngine {
     FsrPlane       *pred;               /* prediction of the picture in work from decoded references;
                                            the picture itself where there is none */
     FsrCells        cells;
+    struct FsrFuse *fuse;               /* fill=fuse only, see fuse.c */
     FsrScratch     *scratch;            /* one a worker */
     int16_t        *rows;
 
@@ -139,17 +146,21 @@ void fsr_direction_resolve(struct FsrEngine *e, FsrNode *n);
 typedef struct FsrRect { int x, y, w, h; } FsrRect;
 int  fsr_block_rect(const FsrNode *n, const FsrBlock *b, FsrRect *r);
 
+/* Which of the references' planes: the small picture, the large one (scale times as large), or FSR_FROM_STATE + i,
+ * a feature plane. */
+enum { FSR_FROM_LR, FSR_FROM_HR, FSR_FROM_STATE };
+
 /*
- * Prediction of a rectangle inside a block from the references' planes (lr or hr, scale
- * times as large), in 14-bit scale: the average of both lists where both are usable, with
- * the stream's weights. Returns 0 if no reference is usable. Uses s->block.
+ * Prediction of a rectangle inside a block from the references' planes, in 14-bit scale: the
+ * average of both lists where both are usable, with the stream's weights (not on feature
+ * planes). Returns 0 if no reference is usable. Uses s->block.
  */
 int  fsr_predict(const struct FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScratch *s, int16_t *dst,
-                 ptrdiff_t stride, int x, int y, int w, int h, int scale);
+                 ptrdiff_t stride, int x, int y, int w, int h, int source);
 
-/* Predict rows y0 to y1 - 1 (LR) of a stripe's blocks from the large references into n->hr; skip(e, b) says
- * which blocks to leave out. */
-void fsr_warp_rows(struct FsrEngine *e, FsrNode *n, int stripe, int y0, int y1, FsrScratch *s,
+/* Predict rows y0 to y1 - 1 (LR) of a stripe's blocks from a source into dst; skip(e, b) says which blocks to
+ * leave out. */
+void fsr_warp_rows(struct FsrEngine *e, FsrNode *n, FsrPlane *dst, int source, int stripe, int y0, int y1, FsrScratch *s,
                    int (*skip)(struct FsrEngine *e, const FsrBlock *b));
 
 /* output.c ----------------------------------------------------------------- */
@@ -177,6 +188,17 @@ void fsr_output_chroma(const struct FsrEngine *e, FsrScratch *s, int y0, int y1)
 /* LR rows that a stripe shows. */
 void fsr_stripe_rows(const struct FsrEngine *e, const FsrNode *n, int stripe, int *y0, int *y1);
 
+int  fsr_nb_stripes(const struct FsrEngine *e, const FsrNode *n);
+
+/* detail.c ----------------------------------------------------------------- */
+
+/* Weigh what is carried: e->cells.weight and n->stats.transferred, from e->cells.error. */
+void fsr_carry_weigh(struct FsrEngine *e, FsrNode *n);
+/* Rows of a stripe with what is carried, base(LR) + w * (warp(HR) - base(pred)), written to dst and given to done one
+ * by one, with the cursor of base and the row's weights (0 to 256). */
+typedef void (*FsrCarriedRow)(struct FsrEngine *e, int y, int16_t *row, FsrRowCursor *base, const int16_t *weight);
+void fsr_carry_stripe(struct FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s, FsrPlane *dst, FsrCarriedRow done);
+
 /* keyframe.c --------------------------------------------------------------- */
 int  fsr_choose_key(struct FsrEngine *e, FsrNode *n);
 
@@ -185,8 +207,14 @@ int  fsr_choose_key(struct FsrEngine *e, FsrNode *n);
 /* Draw over the output e->out what was done with the node: 0 or -ENOMEM. */
 int  fsr_show_map(struct FsrEngine *e, const FsrNode *n, int key);
 
+/* fuse.c ------------------------------------------------------------------- */
+
+/* Buffers and plan of fill=fuse. -EINVAL (the network is not one of its kind; the reason in err), or what planning gave. */
+int    fsr_fuse_init(struct FsrEngine *e, char *err, size_t err_size);
+void   fsr_fuse_free(struct FsrEngine *e);
+
 /* tasks */
-extern const FsrTask fsr_task_bicubic, fsr_task_detail, fsr_task_fast;
+extern const FsrTask fsr_task_bicubic, fsr_task_detail, fsr_task_fast, fsr_task_fuse;
 int  fsr_sr_key(struct FsrEngine *e, FsrNode *n);
 
 #endif /* FILTERS_TASK_H */

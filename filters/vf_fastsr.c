@@ -32,6 +32,7 @@ typedef struct FastSRContext {
     int    interval;
     int    fill;
     double threshold;
+    int    sparse;
     char  *stats;
     int    show;
 
@@ -54,10 +55,12 @@ static const AVOption fastsr_options[] = {
     { "bf16",      "bfloat16 where the processor has it", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_PRECISION_BF16 }, 0, 0, FLAGS, "precision" },
     { "i8",        "8-bit integers, 11 where the picture goes through", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_PRECISION_I8 }, 0, 0, FLAGS, "precision" },
     { "interval",  "frames from one key frame to the next at most; 1 runs the network on every frame", OFFSET(interval), AV_OPT_TYPE_INT, { .i64 = 16 }, 1, 100000, FLAGS },
-    { "fill",      "what is done between key frames", OFFSET(fill), AV_OPT_TYPE_INT, { .i64 = FSR_FILL_DETAIL }, 0, FSR_FILL_DETAIL, FLAGS, "fill" },
+    { "fill",      "what is done between key frames", OFFSET(fill), AV_OPT_TYPE_INT, { .i64 = FSR_FILL_DETAIL }, 0, FSR_FILL_FUSE, FLAGS, "fill" },
     { "bicubic",   "plain cubic upscaling", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_FILL_BICUBIC }, 0, 0, FLAGS, "fill" },
     { "fast",      "the FAST algorithm: pixels carried, residual added", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_FILL_FAST }, 0, 0, FLAGS, "fill" },
     { "detail",    "detail carried on top of cubic upscaling", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_FILL_DETAIL }, 0, 0, FLAGS, "fill" },
+    { "fuse",      "a recurrent network on every frame fuses what earlier frames saw", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_FILL_FUSE }, 0, 0, FLAGS, "fill" },
+    { "sparse",    "fill=fuse: leave the network out where the stream skips", OFFSET(sparse), AV_OPT_TYPE_BOOL, { .i64 = 0 }, 0, 1, FLAGS },
     { "threshold", "motion mismatch (mean absolute, 8-bit steps) from which nothing is carried", OFFSET(threshold), AV_OPT_TYPE_DOUBLE, { .dbl = 10 }, 0, 255, FLAGS },
     { "stats",     "write a line per frame to this CSV file", OFFSET(stats), AV_OPT_TYPE_STRING, { .str = NULL }, 0, 0, FLAGS },
     { "show",      "what is drawn over the output", OFFSET(show), AV_OPT_TYPE_INT, { .i64 = FSR_SHOW_PICTURE }, 0, FSR_SHOW_MAP, FLAGS, "show" },
@@ -80,10 +83,11 @@ static void list_models(AVFilterContext *ctx)
     av_log(ctx, AV_LOG_INFO, "%-16s any scale  no network: cubic upscaling only\n", "none");
 }
 
-static const FsrModelEntry *find_model(const char *name, int scale)
+/* Without a name: the first for this scale and way to fill. */
+static const FsrModelEntry *find_model(const char *name, int scale, int fuse)
 {
     for (const FsrModelEntry *m = fsr_models; m->name; m++)
-        if (m->scale == scale && (!name || !strcmp(m->name, name)))
+        if (m->scale == scale && (name ? !strcmp(m->name, name) : fuse == !strncmp(m->name, "fuse", 4)))
             return m;
     return NULL;
 }
@@ -91,7 +95,7 @@ static const FsrModelEntry *find_model(const char *name, int scale)
 static int load_network(AVFilterContext *ctx)
 {
     FastSRContext *s = ctx->priv;
-    const FsrModelEntry *m = find_model(s->model, s->scale);
+    const FsrModelEntry *m = find_model(s->model, s->scale, s->fill == FSR_FILL_FUSE);
     char err[256] = "";
     int ret;
 
@@ -166,6 +170,7 @@ static int create_engine(AVFilterContext *ctx, const AVFrame *f)
         .show       = s->show,
         .interval   = s->interval,
         .threshold  = s->threshold,
+        .sparse     = s->sparse,
         .net        = s->net,
         .precision  = s->precision,
         .nb_workers = ff_filter_get_nb_threads(ctx),

@@ -29,6 +29,7 @@ enum FsrFill {
     FSR_FILL_BICUBIC,           /* nothing is carried over */
     FSR_FILL_FAST,              /* FAST (Zhang and Sze, CVPRW 2017) as released: pixels carried, residual added */
     FSR_FILL_DETAIL,            /* what the network added is carried, weighted by how well the motion fits */
+    FSR_FILL_FUSE,              /* a recurrent network on every picture; needs one made for it, scale 2; interval does not count */
 };
 
 enum FsrShow {
@@ -68,6 +69,7 @@ typedef struct FsrEngineConfig {
     enum FsrShow  show;
     int           interval;     /* key frames at most this far apart in display order; 1: all */
     double        threshold;    /* mean absolute mismatch of a block, in 8-bit steps, at which nothing is carried over */
+    int           sparse;       /* FSR_FILL_FUSE: the network is left out where the stream skips (16x16 samples of skipped blocks) */
     const FsrNet *net;          /* borrowed; NULL: key frames are upscaled by the anchor alone */
     FsrPrecision  precision;    /* of the network */
 

@@ -1,0 +1,389 @@
+/*
+ * fill=fuse: a small recurrent network on every picture. It sees the decoded picture, what fill=detail would carry, its own
+ * feature planes carried along the vectors, and how well the vectors fit; what it gives is carried on. The planes and their
+ * scales are those of models/fuse.py.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "task.h"
+
+#define DETAIL_GAIN 4           /* small differences, made as large as the network's other inputs */
+#define STATE_UNIT  4096        /* 1.0 of a feature plane */
+#define STATE_LIMIT 4           /* larger values are cut; leaves the luma filters room for overshoot */
+#define TILE        16          /* samples of the small picture; the unit in which the network is left out */
+#define DEFAULT_QP  30          /* without a record */
+
+/* The network's input planes, at the small picture's size */
+enum { IN_LUMA, IN_DETAIL, IN_STATE = IN_DETAIL + 4, IN_MISMATCH = IN_STATE + FSR_STATE, IN_SIZE, IN_WEIGHT, IN_QP, NB_IN };
+/* and its output planes */
+enum { OUT_DETAIL, OUT_STATE = 4, NB_OUT = OUT_STATE + FSR_STATE };
+
+typedef struct FsrFuse {
+    FsrPlane *detail;           /* what is carried, less base: large */
+    FsrPlane *state[FSR_STATE]; /* feature planes carried along the vectors */
+    FsrPlane *weight;           /* of what is carried: sum over the 2x2 large samples, 0 to 1024 */
+    uint8_t  *wanted;           /* tiles on which the network runs; the others take what is carried as it is */
+    FsrNnTiles tiles;
+    int       carries;          /* the picture in work has references; else nothing above is valid */
+    int       nb_copied;
+} FsrFuse;
+
+/* What is carried ---------------------------------------------------------- */
+
+static void carried_row(FsrEngine *e, int y, int16_t *row, FsrRowCursor *base, const int16_t *weight)
+{
+    const FsrFuse *f = e->fuse;
+    int16_t       *hr = e->node->hr->data + y * e->node->hr->stride;
+    int16_t       *w  = f->weight->data + y / 2 * f->weight->stride;
+
+    fsr_cursor_row(base, y, hr);
+    for (int x = 0; x < e->out_format.width; x++)
+        row[x] = fsr_sat16(row[x] - hr[x]);
+    for (int x = 0; x < e->cfg.format.width; x++)
+        w[x] = (y & 1 ? w[x] : 0) + weight[2 * x] + weight[2 * x + 1];
+}
+
+static int nothing(FsrEngine *e, const FsrBlock *b)
+{
+    (void)e;
+    (void)b;
+    return 0;
+}
+
+/* QP and mode of the stripe's cells */
+static void mark_cells(FsrEngine *e, const FsrNode *n, int stripe)
+{
+    FsrCells *c = &e->cells;
+
+    for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
+        const FsrBlock *b = &n->motion.blocks[n->order[i]];
+
+        for (int y = b->y; y < b->y + b->h; y++) {
+            memset(c->qp + y * c->w + b->x, b->qp, b->w);
+            memset(c->mode + y * c->w + b->x, b->mode, b->w);
+        }
+    }
+}
+
+static void base_rows(FsrEngine *e, const FsrNode *n, FsrScratch *s, int y0, int y1)
+{
+    FsrRowCursor c;
+
+    fsr_cursor_init(&c, &e->kernels, n->lr, &e->base, s->ring[0], 0, e->out_format.width);
+    for (int y = 2 * y0; y < 2 * y1; y++)
+        fsr_cursor_row(&c, y, n->hr->data + y * n->hr->stride);
+}
+
+static void prepare_stripe(void *arg, int stripe, int worker)
+{
+    FsrEngine  *e = arg;
+    FsrNode    *n = e->node;
+    FsrFuse    *f = e->fuse;
+    FsrScratch *s = &e->scratch[worker];
+    int y0, y1;
+
+    fsr_stripe_rows(e, n, stripe, &y0, &y1);
+    if (n->has_motion)
+        mark_cells(e, n, stripe);
+    if (y0 == y1)
+        return;
+    if (!f->carries) {
+        base_rows(e, n, s, y0, y1);
+        return;
+    }
+    for (int i = 0; i < FSR_STATE; i++) {
+        FsrPlane *p = f->state[i];
+
+        for (int y = y0; y < y1; y++)
+            memset(p->data + y * p->stride, 0, p->w * sizeof(*p->data));
+        fsr_warp_rows(e, n, p, FSR_FROM_STATE + i, stripe, y0, y1, s, nothing);
+    }
+    fsr_carry_stripe(e, n, stripe, s, f->detail, carried_row);
+}
+
+/* A tile is copied when all of it is skipped blocks with references: the coder found nothing to add. */
+static int is_copied(const FsrEngine *e, const FsrNode *n, int tx, int ty)
+{
+    const FsrCells *c  = &e->cells;
+    const int       ox = n->motion.hdr.crop_left, oy = n->motion.hdr.crop_top;
+    const int       x1 = tx * TILE + TILE > n->lr->w ? n->lr->w : tx * TILE + TILE;
+    const int       y1 = ty * TILE + TILE > n->lr->h ? n->lr->h : ty * TILE + TILE;
+
+    for (int cy = (ty * TILE + oy) / 4; cy <= (y1 - 1 + oy) / 4; cy++)
+        for (int cx = (tx * TILE + ox) / 4; cx <= (x1 - 1 + ox) / 4; cx++)
+            if (c->mode[cy * c->w + cx] != FSR_SKIP || c->error[cy * c->w + cx] == FSR_NO_ERROR)
+                return 0;
+    return 1;
+}
+
+static void choose_tiles(FsrEngine *e, const FsrNode *n)
+{
+    FsrFuse *f = e->fuse;
+
+    f->nb_copied = 0;
+    for (int y = 0; y < f->tiles.rows; y++)
+        for (int x = 0; x < f->tiles.cols; x++) {
+            const int copied = f->carries && (n->duplicate || (e->cfg.sparse && is_copied(e, n, x, y)));
+
+            f->wanted[y * f->tiles.cols + x] = !copied;
+            f->nb_copied += copied;
+        }
+}
+
+/* The network -------------------------------------------------------------- */
+
+typedef struct FuseIO {
+    FsrEngine *e;
+} FuseIO;
+
+static void scale_row(float *dst, const int16_t *src, int w, float factor)
+{
+    for (int x = 0; x < w; x++)
+        dst[x] = src[x] * factor;
+}
+
+static void get_row(const FsrEngine *e, int plane, int x, int y, int w, float *dst)
+{
+    const FsrFuse  *f  = e->fuse;
+    const FsrNode  *n  = e->node;
+    const int16_t  *lr = n->lr->data + y * n->lr->stride + x;
+
+    if (plane == IN_LUMA) {
+        for (int i = 0; i < w; i++)
+            dst[i] = lr[i] * (1.0f / FSR_UNIT) - 0.5f;
+    } else if (plane == IN_QP) {
+        const int      ox  = n->motion.hdr.crop_left + x;
+        const int8_t  *row = n->has_motion ? e->cells.qp + (y + n->motion.hdr.crop_top) / 4 * e->cells.w : NULL;
+
+        for (int i = 0; i < w; i++)
+            dst[i] = (row ? row[(ox + i) / 4] : DEFAULT_QP) * (1.0f / 51);
+    } else if (!f->carries) {
+        memset(dst, 0, w * sizeof(*dst));
+    } else if (plane < IN_STATE) {
+        const int      k   = plane - IN_DETAIL;
+        const int16_t *src = f->detail->data + (2 * y + k / 2) * f->detail->stride + 2 * x + k % 2;
+
+        for (int i = 0; i < w; i++)
+            dst[i] = src[2 * i] * ((float)DETAIL_GAIN / FSR_UNIT);
+    } else if (plane < IN_MISMATCH) {
+        const FsrPlane *p = f->state[plane - IN_STATE];
+
+        scale_row(dst, p->data + y * p->stride + x, w, 1.0f / STATE_UNIT);
+    } else if (plane == IN_WEIGHT) {
+        scale_row(dst, f->weight->data + y * f->weight->stride + x, w, 1.0f / 1024);
+    } else {
+        const int16_t *pred = e->pred->data + y * e->pred->stride + x;
+
+        for (int i = 0; i < w; i++)
+            dst[i] = (lr[i] - pred[i]) * ((float)DETAIL_GAIN / FSR_UNIT);
+        for (int i = 0; plane == IN_SIZE && i < w; i++)
+            dst[i] = fabsf(dst[i]);
+    }
+}
+
+static void net_get(void *opaque, int plane, int x, int y, int w, int h, float *dst, ptrdiff_t stride)
+{
+    const FuseIO *io = opaque;
+
+    for (int j = 0; j < h; j++)
+        get_row(io->e, plane, x, y + j, w, dst + j * stride);
+}
+
+/* Also what is not a number becomes a value. */
+static int to_int(float v, float limit, float unit)
+{
+    v = v > limit ? limit : v > -limit ? v : -limit;
+    return (int)(v * unit + 32768.5f) - 32768;
+}
+
+static void put_span(FsrEngine *e, int plane, int x, int y, int w, const float *src)
+{
+    FsrNode *n = e->node;
+
+    if (plane < OUT_STATE) {
+        int16_t *d = n->hr->data + (2 * y + plane / 2) * n->hr->stride + 2 * x + plane % 2;
+
+        for (int i = 0; i < w; i++) {
+            const int v = d[2 * i] + to_int(src[i], 1, FSR_UNIT);
+
+            d[2 * i] = v > FSR_UNIT * 5 / 4 ? FSR_UNIT * 5 / 4 : v < -FSR_UNIT / 4 ? -FSR_UNIT / 4 : v;
+        }
+    } else if (n->kept) {
+        FsrPlane *p = n->state[plane - OUT_STATE];
+        int16_t  *d = p->data + y * p->stride + x;
+
+        for (int i = 0; i < w; i++)
+            d[i] = to_int(src[i], STATE_LIMIT, STATE_UNIT);
+    }
+}
+
+static void net_put(void *opaque, int plane, int x, int y, int w, int h, const float *src, ptrdiff_t stride)
+{
+    const FuseIO *io = opaque;
+
+    for (int j = 0; j < h; j++)
+        put_span(io->e, plane, x, y + j, w, src + j * stride);
+}
+
+static void net_job(void *arg, int job, int worker)
+{
+    FsrEngine *e = arg;
+    FuseIO     f = { e };
+    FsrNnIO    io = { .opaque = &f, .get = net_get, .put = net_put };
+
+    e->scratch[worker].macs += fsr_nn_run_tiles(e->plan, &io, e->fuse->nb_copied ? &e->fuse->tiles : NULL, job, worker);
+}
+
+/* Output ------------------------------------------------------------------- */
+
+static void copy_row(FsrEngine *e, FsrNode *n, int y)
+{
+    const FsrFuse *f = e->fuse;
+    const uint8_t *wanted = f->wanted + y / TILE * f->tiles.cols;
+
+    for (int t = 0; t < f->tiles.cols; t++) {
+        const int x = t * TILE, w = n->lr->w - x < TILE ? n->lr->w - x : TILE;
+
+        if (wanted[t])
+            continue;
+        for (int k = 0; k < 2; k++) {
+            const int16_t *d  = f->detail->data + (2 * y + k) * f->detail->stride + 2 * x;
+            int16_t       *hr = n->hr->data + (2 * y + k) * n->hr->stride + 2 * x;
+
+            for (int i = 0; i < 2 * w; i++)
+                hr[i] = fsr_sat16(hr[i] + d[i]);
+        }
+        for (int i = 0; n->kept && i < FSR_STATE; i++)
+            memcpy(n->state[i]->data + y * n->state[i]->stride + x, f->state[i]->data + y * f->state[i]->stride + x,
+                   w * sizeof(int16_t));
+    }
+}
+
+static void finish_stripe(void *arg, int stripe, int worker)
+{
+    FsrEngine *e = arg;
+    FsrNode   *n = e->node;
+    int y0, y1;
+
+    fsr_stripe_rows(e, n, stripe, &y0, &y1);
+    if (y0 == y1)
+        return;
+    for (int y = y0; e->fuse->nb_copied && y < y1; y++)
+        copy_row(e, n, y);
+    for (int y = 2 * y0; y < 2 * y1; y++)
+        fsr_store_luma(e, 0, y, e->out_format.width, n->hr->data + y * n->hr->stride);
+    if (n->kept) {
+        fsr_plane_pad(n->hr, 2 * y0, 2 * y1);
+        for (int i = 0; i < FSR_STATE; i++)
+            fsr_plane_pad(n->state[i], y0, y1);
+    }
+    fsr_output_chroma(e, &e->scratch[worker], y0, y1);
+}
+
+/* The task ----------------------------------------------------------------- */
+
+static int size_cells(FsrCells *c)
+{
+    const size_t nb = (size_t)c->w * c->h;
+
+    free(c->qp);
+    free(c->mode);
+    c->qp   = calloc(nb, 1);
+    c->mode = calloc(nb, 1);
+    return c->qp && c->mode ? 0 : -ENOMEM;
+}
+
+static int fuse(FsrEngine *e, FsrNode *n, int carries)
+{
+    FsrFuse *f = e->fuse;
+
+    f->carries = carries;
+    /* fsr_motion_analyse has freed them when the coded size changed */
+    if (n->has_motion && !e->cells.qp && size_cells(&e->cells) < 0)
+        return -ENOMEM;
+    for (int i = 0; n->kept && i < FSR_STATE; i++)
+        if (!(n->state[i] = fsr_plane_get(&e->lr_pool)))
+            return -ENOMEM;
+    if (carries)
+        fsr_carry_weigh(e, n);
+    fsr_engine_execute(e, prepare_stripe, fsr_nb_stripes(e, n));
+    choose_tiles(e, n);
+    if (f->nb_copied < f->tiles.cols * f->tiles.rows)
+        fsr_engine_execute(e, net_job, fsr_nn_jobs(e->plan));
+    fsr_engine_execute(e, finish_stripe, fsr_nb_stripes(e, n));
+    return 0;
+}
+
+static int fuse_key(FsrEngine *e, FsrNode *n)
+{
+    return fuse(e, n, 0);
+}
+
+static int fuse_fill(FsrEngine *e, FsrNode *n)
+{
+    return fuse(e, n, 1);
+}
+
+int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
+{
+    const FsrFormat *fmt = &e->cfg.format;
+    FsrNetInfo info = { 0 };
+    FsrFuse *f;
+
+    if (e->cfg.net)
+        fsr_nn_info(e->cfg.net, &info);
+    if (info.in_planes != NB_IN || info.out_planes != NB_OUT || info.scale != 1 || e->cfg.scale != 2) {
+        snprintf(err, err_size, "fill=fuse needs scale=2 and a network made for it (%d planes in, %d out)", NB_IN, NB_OUT);
+        return -EINVAL;
+    }
+    f = e->fuse = calloc(1, sizeof(*f));
+    if (!f)
+        goto nomem;
+    f->tiles   = (FsrNnTiles){ .tile_w = TILE, .tile_h = TILE, .cols = (fmt->width + TILE - 1) / TILE,
+                               .rows = (fmt->height + TILE - 1) / TILE };
+    f->tiles.stride = f->tiles.cols;
+    f->tiles.wanted = f->wanted = calloc(f->tiles.cols, f->tiles.rows);
+    f->detail  = fsr_plane_get(&e->hr_pool);
+    f->weight  = fsr_plane_get(&e->lr_pool);
+    if (!f->wanted || !f->detail || !f->weight)
+        goto nomem;
+    for (int i = 0; i < FSR_STATE; i++)
+        if (!(f->state[i] = fsr_plane_get(&e->lr_pool)))
+            goto nomem;
+    return fsr_nn_plan(&e->plan, e->cfg.net, fmt->width, fmt->height, e->cfg.nb_workers, err, err_size);
+nomem:
+    snprintf(err, err_size, "out of memory");
+    return -ENOMEM;
+}
+
+void fsr_fuse_free(FsrEngine *e)
+{
+    FsrFuse *f = e->fuse;
+
+    if (!f)
+        return;
+    fsr_plane_unref(&f->detail);
+    fsr_plane_unref(&f->weight);
+    for (int i = 0; i < FSR_STATE; i++)
+        fsr_plane_unref(&f->state[i]);
+    free(f->wanted);
+    free(f);
+    e->fuse = NULL;
+}
+
+static enum FsrCellKind fuse_kind(const FsrEngine *e, int i)
+{
+    const FsrFuse *f = e->fuse;
+    const int      x = (i % e->cells.w * 4 - e->node->motion.hdr.crop_left) / TILE;
+    const int      y = (i / e->cells.w * 4 - e->node->motion.hdr.crop_top) / TILE;
+
+    if (x >= 0 && y >= 0 && x < f->tiles.cols && y < f->tiles.rows && !f->wanted[y * f->tiles.cols + x])
+        return FSR_CELL_COPIED;
+    return e->cells.weight[i] && e->cells.error[i] != FSR_NO_ERROR ? FSR_CELL_TRANSFERRED : FSR_CELL_PLAIN;
+}
+
+const FsrTask fsr_task_fuse = { "fuse", fuse_key, fuse_fill, fuse_kind };
