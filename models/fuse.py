@@ -281,7 +281,7 @@ def material(args):
 
 def options():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    p.add_argument('what', choices=('train', 'test', 'prepare'))
+    p.add_argument('what', choices=('train', 'test', 'prepare', 'export'))
     p.add_argument('name')
     p.add_argument('--data', nargs='+')
     p.add_argument('--work', default=os.path.join(HERE, 'work'))
@@ -300,6 +300,8 @@ def options():
     p.add_argument('--every', type=float, default=10, help='minutes between validations')
     p.add_argument('--start', help='weights to begin with')
     p.add_argument('--clips', nargs='+')
+    p.add_argument('--out')
+    p.add_argument('--trained-on', default='walk, aspen, face and 12 further clips (models/README.md), x265 medium, QP 22 27 32 37, B frames and low delay P')
     p.add_argument('--qps', type=int, nargs='+', default=[22, 27, 32, 37])
     p.add_argument('--encoders', nargs='+', default=['b'])
     return p.parse_args()
@@ -401,6 +403,52 @@ def test(args):
             print(f'{v.name} {np.mean(score):.3f} change {np.abs(np.diff(score)).mean():.3f} left out {left:.3f}', flush=True)
 
 
+def export(args):
+    """Writes NAME.onnx."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+    s = torch.load(os.path.join(args.work, args.name, 'checkpoint.pt'))
+    net = network(s['plain'], s['middle'], s['width'])
+    net.load_state_dict(s['ema'])
+    out = args.out or os.path.join(HERE, args.name + '.onnx')
+    nodes, weights = [], []
+
+    def conv(x, y, w, b):
+        n = len(weights) // 2
+        k = w.shape[2]
+        weights.extend([numpy_helper.from_array(np.ascontiguousarray(w.detach().numpy()), f'w{n}'),
+                        numpy_helper.from_array(b.detach().numpy().astype(np.float32), f'b{n}')])
+        nodes.append(helper.make_node('Conv', [x, f'w{n}', f'b{n}'], [y], name=f'conv{n}', kernel_shape=[k, k], pads=[k // 2] * 4))
+
+    node = lambda op, i, o, **kw: nodes.append(helper.make_node(op, i, [o], name=o, **kw))
+    conv('input', 'c0', net.first.kernel(), net.first.bias)
+    node('Relu', ['c0'], 'first')
+    x = 'first'
+    for i, c in enumerate(net.middle):
+        conv(x, f'm{i}', c.kernel(), c.bias)
+        node('Relu', [f'm{i}'], f'r{i}')
+        x = f'r{i}'
+    node('Add', [x, 'first'], 'skip')
+    conv('skip', 'last', net.last.kernel(), net.last.bias)
+    conv('input', 'through', net.through[:, :, None, None], torch.zeros(4 + STATE))
+    node('Add', ['last', 'through'], 'output')
+    value = lambda v, n: helper.make_tensor_value_info(v, TensorProto.FLOAT, [1, n, 'height', 'width'])
+    g = helper.make_graph(nodes, args.name, [value('input', PLANES)], [value('output', 4 + STATE)], weights)
+    model = helper.make_model(g, producer_name='fastsr models/fuse.py', opset_imports=[helper.make_opsetid('', 13)])
+    model.ir_version = 7
+    helper.set_model_props(model, {
+        'name': args.name, 'scale': '2', 'input': 'fuse', 'output': 'fuse', 'input_range': 'see filters/fuse.c',
+        'architecture': f'3x3 {PLANES}->{s["width"]}, {s["middle"]} x 3x3 {s["width"]}->{s["width"]}, long skip, 3x3 {s["width"]}->{4 + STATE}, '
+                        f'plus 1x1 {PLANES}->{4 + STATE} of the input; ReLU',
+        'macs_per_output_pixel': f'{net.mac:.0f}', 'training_data': args.trained_on, 'steps': str(s['step']),
+        'date': time.strftime('%Y-%m-%d'), 'licence': 'LGPL-2.1-or-later'})
+    onnx.checker.check_model(model)
+    with open(out + '.part', 'wb') as f:
+        f.write(model.SerializeToString(deterministic=True))
+    os.replace(out + '.part', out)
+    print(f'{out}: {s["step"]} steps')
+
+
 if __name__ == '__main__':
     args = options()
-    dict(train=train, test=test, prepare=lambda a: material(a) and [sequences.versions(os.path.join(SHARED, 'video', n), os.path.join(a.work, 'sequences')) for n in coded.TEST_CLIPS])[args.what](args)
+    dict(train=train, test=test, export=export, prepare=lambda a: material(a) and [sequences.versions(os.path.join(SHARED, 'video', n), os.path.join(a.work, 'sequences')) for n in coded.TEST_CLIPS])[args.what](args)

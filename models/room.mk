@@ -10,8 +10,6 @@ build/gen/models_data.c: models/embed.sh models/models.list $(MODEL_FILES)
 
 build/gen/models_data.c: models/models.h build/config.mk
 
-build/gen/models_data.c: models/models.h
-
 # For training only: what the recurrent network learns from (not part of `make`).
 build/obj/models/motion_dump.o: FSR_CFLAGS += -isystem build/ffmpeg-src -isystem build/ffmpeg
 build/obj/models/motion_dump.o: | build/ffmpeg/.configured
