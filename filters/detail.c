@@ -7,11 +7,8 @@
 
 #include "task.h"
 
-/* What is interpolated again and again fades, so that errors do not last in long chains of P pictures. */
-#define MAX_WEIGHT 220
-
 /*
- * Weight of carried detail in a cell: all of it where whole samples move and fit; else MAX_WEIGHT up
+ * Weight of carried detail in a cell: all of it where whole samples move and fit; else FSR_FITS up
  * to a mismatch of a quarter of the threshold, falling to 0 at the threshold. The mismatch is averaged
  * over the 3x3 cells around, those without motion left out, because one cell has few samples.
  */
@@ -56,9 +53,9 @@ static void weigh_stripe(void *arg, int stripe, int worker)
             if (sum < exact * nb)
                 weight = 256;
             else if (nb && sum < (t0 + 1) * nb)         /* sum / nb <= t0 */
-                weight = MAX_WEIGHT;
+                weight = FSR_FITS;
             else if (sum < t1 * nb)
-                weight = MAX_WEIGHT * (t1 - sum / nb) / (t1 - t0);
+                weight = FSR_FITS * (t1 - sum / nb) / (t1 - t0);
             carried += weight > 0 && c->error[y * c->w + x] != FSR_NO_ERROR;
             c->weight[y * c->w + x] = weight;
         }
@@ -247,7 +244,7 @@ static enum FsrCellKind detail_kind(const FsrEngine *e, int i)
 
     if (!weight || e->cells.error[i] == FSR_NO_ERROR)
         return FSR_CELL_PLAIN;
-    return weight > MAX_WEIGHT ? FSR_CELL_COPIED : weight == MAX_WEIGHT ? FSR_CELL_TRANSFERRED : FSR_CELL_REPAIRED;
+    return weight > FSR_FITS ? FSR_CELL_COPIED : weight == FSR_FITS ? FSR_CELL_TRANSFERRED : FSR_CELL_REPAIRED;
 }
 
 const FsrTask fsr_task_detail = { "detail", fsr_sr_key, detail_fill, detail_kind };

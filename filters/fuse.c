@@ -47,6 +47,13 @@ static void carried_row(FsrEngine *e, int y, int16_t *row, FsrRowCursor *base, c
         w[x] = (y & 1 ? w[x] : 0) + weight[2 * x] + weight[2 * x + 1];
 }
 
+/* Where vectors do not fit at all, the network shall see a picture without references. */
+static void keep_fitting(int16_t *row, const int16_t *weight, int w)
+{
+    for (int x = 0; x < w; x++)
+        row[x] = weight[x] > 0 ? row[x] : 0;
+}
+
 static int nothing(FsrEngine *e, const FsrBlock *b)
 {
     (void)e;
@@ -95,7 +102,7 @@ static void prepare_stripe(void *arg, int stripe, int worker)
         base_rows(e, n, s, y0, y1);
         return;
     }
-    for (int i = 0; i < FSR_STATE; i++) {
+    for (int i = 0; i < FSR_STATE && !n->duplicate; i++) {     /* a duplicate's reference may have none, and it needs none */
         FsrPlane *p = f->state[i];
 
         for (int y = y0; y < y1; y++)
@@ -103,9 +110,12 @@ static void prepare_stripe(void *arg, int stripe, int worker)
         fsr_warp_rows(e, n, p, FSR_FROM_STATE + i, stripe, y0, y1, s, nothing);
     }
     fsr_carry_stripe(e, n, stripe, s, f->detail, carried_row);
+    for (int i = 0; i < FSR_STATE; i++)
+        for (int y = y0; y < y1; y++)
+            keep_fitting(f->state[i]->data + y * f->state[i]->stride, f->weight->data + y * f->weight->stride, f->weight->w);
 }
 
-/* A tile is copied when all of it is skipped blocks with references: the coder found nothing to add. */
+/* A tile is copied when all of it is skipped blocks that fit: the coder found nothing to add. */
 static int is_copied(const FsrEngine *e, const FsrNode *n, int tx, int ty)
 {
     const FsrCells *c  = &e->cells;
@@ -115,7 +125,8 @@ static int is_copied(const FsrEngine *e, const FsrNode *n, int tx, int ty)
 
     for (int cy = (ty * TILE + oy) / 4; cy <= (y1 - 1 + oy) / 4; cy++)
         for (int cx = (tx * TILE + ox) / 4; cx <= (x1 - 1 + ox) / 4; cx++)
-            if (c->mode[cy * c->w + cx] != FSR_SKIP || c->error[cy * c->w + cx] == FSR_NO_ERROR)
+            if (c->mode[cy * c->w + cx] != FSR_SKIP || c->error[cy * c->w + cx] == FSR_NO_ERROR ||
+                c->weight[cy * c->w + cx] < FSR_FITS)
                 return 0;
     return 1;
 }
@@ -176,10 +187,10 @@ static void get_row(const FsrEngine *e, int plane, int x, int y, int w, float *d
     } else if (plane == IN_WEIGHT) {
         scale_row(dst, f->weight->data + y * f->weight->stride + x, w, 1.0f / 1024);
     } else {
-        const int16_t *pred = e->pred->data + y * e->pred->stride + x;
+        const int16_t *pred = e->pred->data + y * e->pred->stride + x, *weight = f->weight->data + y * f->weight->stride + x;
 
         for (int i = 0; i < w; i++)
-            dst[i] = (lr[i] - pred[i]) * ((float)DETAIL_GAIN / FSR_UNIT);
+            dst[i] = (weight[i] > 0 ? lr[i] - pred[i] : 0) * ((float)DETAIL_GAIN / FSR_UNIT);
         for (int i = 0; plane == IN_SIZE && i < w; i++)
             dst[i] = fabsf(dst[i]);
     }

@@ -49,6 +49,8 @@ typedef struct FsrCells {
     uint8_t  *mode;             /* enum FsrMode; fill=fuse only */
 } FsrCells;
 #define FSR_NO_ERROR 0xffff
+/* Weight of what fits well but is interpolated: it fades, so that errors do not last in long chains of P pictures. */
+#define FSR_FITS     220
 /* Networks take luma as code value / largest code value of 8 bits, at any depth. */
 #define FSR_UNIT (255 * 64)
 /* Below this error motion was by whole samples of the large picture: nothing was interpolated. */

@@ -7,6 +7,7 @@
 For every picture in processing order the network sees, at LR size, 16 planes:
   LR luma - 1/2 | carried detail (4: space to depth, times 4) | state carried (7) | mismatch and its size (times 4)
   | weight of what is carried | QP / 51
+Where the weight is 0, state and mismatch are 0 too: vectors that lie look like none.
 carried = weight * (warp(HR of references) - base(prediction)), fill=detail's formula; mismatch = LR - prediction.
 It gives 11: detail that is added to base(LR) (4) and state (7, limited to +-4).
 Memory is carried over steps; gradients reach back over the pictures of one step.
@@ -196,7 +197,9 @@ class Stream:
             detail = weight * (hr - torch.from_numpy(bp))
             state = Warp.apply(units, 1, 0, *[m[1] for m in used]).permute(2, 0, 1)[:STATE]
             low = F.avg_pool2d(weight[None], 2)
-            rest = torch.stack([torch.from_numpy(mm), torch.from_numpy(np.abs(mm))])
+            fits = (low > 0).float()        # elsewhere the network sees a picture without references
+            state = state * fits
+            rest = torch.stack([torch.from_numpy(mm), torch.from_numpy(np.abs(mm))]) * fits
             planes = torch.cat([planes[:1], F.pixel_unshuffle(detail[None], 2) * DETAIL_GAIN, state, rest, low, planes[15:]])
         return planes, torch.from_numpy(b), torch.from_numpy(target), copied
 

@@ -1,0 +1,248 @@
+/* fill=fuse: what the network is given and what is done with its answer, on streams whose motion is known. */
+#include <errno.h>
+
+#include "engine_sim.h"
+#include "onnx_writer.h"
+#include "models/models.h"
+
+enum { IN = 16, OUT = 11 };
+enum { LUMA = 0, DETAIL = 1, STATE = 5, MISMATCH = 12 };     /* input planes */
+
+static FsrNet *net;
+
+/* A network that is one 1x1 convolution. */
+static FsrNet *linear(float w[OUT][IN], int planes_out)
+{
+    const int64_t dims[4] = { planes_out, IN, 1, 1 };
+    FsrNet *n = NULL;
+    Buf g = { 0 }, m;
+    char err[256];
+
+    ox_conv(&g, "mix", "input w", "output", 0, 0, 0, 0);
+    ox_init(&g, "w", dims, 4, 1, w[0], (size_t)planes_out * IN);
+    ox_value(&g, 11, "input", IN);
+    ox_value(&g, 12, "output", planes_out);
+    m = ox_model(&g);
+    if (fsr_nn_load(&n, m.data, m.size, err, sizeof(err)) < 0)
+        fail_msg("%s", err);
+    buf_free(&m);
+    return n;
+}
+
+/* Every block with references is skipped. */
+static void skip_all(void *arg, int display, uint8_t *record, size_t *size)
+{
+    FsrRecord *r = (FsrRecord *)record;
+    FsrBlock  *b = (FsrBlock *)(record + sizeof(*r) + r->nb_refs * sizeof(FsrRef) + r->nb_held * sizeof(uint32_t));
+
+    (void)arg;
+    (void)display;
+    (void)size;
+    for (uint32_t i = 0; i < r->nb_blocks; i++)
+        if (b[i].mode == FSR_INTER)
+            b[i].mode = FSR_SKIP;
+}
+
+/* A network that hands on what is carried makes fill=detail without a network, to the bit. */
+static void carried_is_detail(void **state)
+{
+    float w[OUT][IN] = { { 0 } };
+    FsrNet *same;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        w[i][DETAIL + i] = 0.25f;
+    same = linear(w, OUT);
+    for (int k = 0; k < 5; k++) {
+        Sim    *s = sim_structure(k, 98, 66);
+        SimRun *a = sim_run(s, &(SimConfig){ .fill = FSR_FILL_DETAIL });
+        SimRun *b = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = same });
+        SimRun *c = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = same, .sparse = 1, .edit = skip_all });
+
+        assert_int_equal(a->nb, b->nb);
+        for (int i = 0; i < a->nb; i++) {
+            if (memcmp(a->data[i], b->data[i], a->size))
+                fail_msg("structure %d: picture %d is not that of fill=detail", k, a->display[i]);
+            if (memcmp(b->data[i], c->data[i], a->size))
+                fail_msg("structure %d: picture %d is another where tiles are left out", k, a->display[i]);
+        }
+        assert_true(c->totals.macs < b->totals.macs);
+        sim_end(a);
+        sim_end(b);
+        sim_end(c);
+        sim_free(s);
+    }
+    fsr_nn_free(&same);
+}
+
+/* Feature planes move with the vectors: the luma that the network keeps as its state comes back as the prediction. */
+static void state_is_carried(void **state)
+{
+    float w[OUT][IN] = { { 0 } };
+    FsrNet *n;
+
+    (void)state;
+    for (int i = 0; i < 7; i++) {
+        w[4 + i][LUMA] = 1;
+        if (i < 4) {        /* state - prediction, the latter being luma - mismatch */
+            w[i][STATE + i]  = 1;
+            w[i][LUMA]       = -1;
+            w[i][MISMATCH]   = 0.25f;
+        }
+    }
+    n = linear(w, OUT);
+    for (int k = 0; k < 2; k++) {
+        Sim    *s = sim_structure(k, 96, 64);
+        SimRun *base = sim_run(s, &(SimConfig){ .fill = FSR_FILL_DETAIL, .threshold = 1e-9 });
+        SimRun *r = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = n });
+        int     others[2] = { 0 };
+
+        for (int i = 0; i < r->nb; i++)
+            for (size_t j = 0; j < r->size; j++)
+                others[i > 0] += abs(r->data[i][j] - base->data[i][j]) > 2;
+        print_message("# samples that are not the base: first picture %.3f, others %.4f\n", (double)others[0] / r->size,
+                      (double)others[1] / (r->size * (r->nb - 1)));
+        assert_true(others[0] > 0.5 * r->size);             /* nothing was carried yet */
+        assert_true(others[1] < 0.12 * r->size * (r->nb - 1));   /* intra blocks */
+        sim_end(base);
+        sim_end(r);
+        sim_free(s);
+    }
+    fsr_nn_free(&n);
+}
+
+static double mean_psnr(Sim *s, const SimRun *r)
+{
+    double sum = 0;
+
+    for (int i = 1; i < r->nb; i++)
+        sum += sim_psnr(s, r->display[i], r->data[i]);
+    return sum / (r->nb - 1);
+}
+
+/* Better than plain upscaling with right vectors, no worse with wrong ones, and the vectors count. */
+static void vectors_matter(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        Sim    *s = sim_structure(k, 96, 64);
+        SimRun *cubic = sim_run(s, &(SimConfig){ .fill = FSR_FILL_BICUBIC });
+        SimRun *right = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = net });
+        double  r = mean_psnr(s, right), c = mean_psnr(s, cubic);
+
+        for (int lie = LIE_ZERO; lie <= LIE_RANDOM; lie++) {
+            SimRun *wrong = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = net, .lie = lie });
+            double  v = mean_psnr(s, wrong);
+
+            print_message("# cubic %.2f dB, fuse %.2f, with lie %d %.2f\n", c, r, lie, v);
+            assert_true(r > v + 0.2);
+            assert_true(v > c - 0.1);
+            sim_end(wrong);
+        }
+        sim_end(cubic);
+        sim_end(right);
+        sim_free(s);
+    }
+}
+
+/* Equal to the bit for any number of threads and on a second run; shown again, a picture keeps its bits. */
+static void threads_and_repeats(void **state)
+{
+    uint8_t repeat[SIM_MAX];
+
+    (void)state;
+    for (int i = 0; i < SIM_MAX; i++)
+        repeat[i] = i % 3 == 1;
+    for (int k = 0; k < 5; k++)
+        for (int sparse = 0; sparse < 2; sparse++) {
+            Sim    *s = sim_structure(k, 210, 150);
+            SimRun *one = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = net, .sparse = sparse, .repeat = repeat,
+                                                   .edit = skip_all });
+
+            for (int workers = 1; workers <= 3; workers++) {
+                SimRun *r = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = net, .sparse = sparse, .repeat = repeat,
+                                                     .workers = workers, .edit = skip_all });
+
+                assert_int_equal(r->nb, one->nb);
+                for (int i = 0; i < r->nb; i++) {
+                    if (memcmp(r->data[i], one->data[i], r->size))
+                        fail_msg("structure %d: picture %d is another with %d workers", k, r->display[i], workers);
+                    if (i && r->display[i] == r->display[i - 1] && memcmp(r->data[i], r->data[i - 1], r->size))
+                        fail_msg("structure %d: picture %d, shown again, is another", k, r->display[i]);
+                }
+                sim_end(r);
+            }
+            sim_end(one);
+            sim_free(s);
+        }
+}
+
+/* State is freed when no later picture can refer to it. */
+static void memory_is_bounded(void **state)
+{
+    Sim    *s = sim_structure(0, 96, 64);
+    SimRun *r = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = net });
+    size_t  early = 0, most = 0;
+
+    (void)state;
+    for (int i = 0; i < r->nb; i++) {
+        if (i < 8 && r->bytes[i] > early)
+            early = r->bytes[i];
+        if (r->bytes[i] > most)
+            most = r->bytes[i];
+    }
+    assert_int_equal(early, most);
+    sim_end(r);
+    sim_free(s);
+}
+
+/* Only networks made for it, only 2x. */
+static void refuses(void **state)
+{
+    float   w[OUT][IN] = { { 0 } };
+    FsrNet *small = linear(w, 4), *fits = linear(w, OUT);
+    Sim    *s = sim_new(32, 32, 3), *t = sim_new(32, 32, 2);
+    const struct { Sim *s; const FsrNet *net; enum FsrFill fill; } c[] = {
+        { s, fits, FSR_FILL_FUSE }, { t, small, FSR_FILL_FUSE }, { t, NULL, FSR_FILL_FUSE }, { t, fits, FSR_FILL_DETAIL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
+        SimRun *r = sim_start(c[i].s, &(SimConfig){ .fill = c[i].fill, .net = c[i].net });
+
+        assert_int_equal(r->ret, -EINVAL);
+        sim_end(r);
+    }
+    sim_free(s);
+    sim_free(t);
+    fsr_nn_free(&small);
+    fsr_nn_free(&fits);
+}
+
+static int load(void **state)
+{
+    char err[256];
+
+    (void)state;
+    for (const FsrModelEntry *m = fsr_models; m->name; m++)
+        if (!strcmp(m->name, "fuse-x2"))
+            return fsr_nn_load(&net, m->data, m->size, err, sizeof(err));
+    return -1;
+}
+
+static int unload(void **state)
+{
+    (void)state;
+    fsr_nn_free(&net);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(carried_is_detail), cmocka_unit_test(state_is_carried), cmocka_unit_test(vectors_matter),
+        cmocka_unit_test(threads_and_repeats), cmocka_unit_test(memory_is_bounded), cmocka_unit_test(refuses),
+    };
+
+    return cmocka_run_group_tests(tests, load, unload);
+}
