@@ -611,7 +611,6 @@ void fsr_engine_free(FsrEngine **pe)
     free(e->cells.error);
     free(e->cells.weight);
     free(e->cells.qp);
-    free(e->cells.mode);
     free(e->scratch);
     free(e->rows);
     free(e);

@@ -16,6 +16,9 @@
 #define STATE_LIMIT 4           /* larger values are cut; leaves the luma filters room for overshoot */
 #define TILE        16          /* samples of the small picture; the unit in which the network is left out */
 #define DEFAULT_QP  30          /* without a record */
+#define ENOUGH      32          /* mismatch in 1/64 steps under which the network has nothing to add */
+#define REPAY       8           /* pictures over which a debt is paid back */
+#define HALO_SHARE  1.5         /* a tile's multiply-accumulates with its halo, roughly; account() is nearer */
 
 /* The network's input planes, at the small picture's size */
 enum { IN_LUMA, IN_DETAIL, IN_STATE = IN_DETAIL + 4, IN_MISMATCH = IN_STATE + FSR_STATE, IN_SIZE, IN_WEIGHT, IN_QP, NB_IN };
@@ -29,7 +32,10 @@ typedef struct FsrFuse {
     uint8_t  *wanted;           /* tiles on which the network runs; the others take what is carried as it is */
     FsrNnTiles tiles;
     int       carries;          /* the picture in work has references; else nothing above is valid */
-    int       nb_copied;
+    int       nb_wanted;
+    struct Tile *order;         /* scratch of choose_tiles */
+    int       halo;
+    double    macs, credit;     /* per output pixel: the network's, and what earlier pictures left of the budget */
 } FsrFuse;
 
 /* What is carried ---------------------------------------------------------- */
@@ -61,7 +67,7 @@ static int nothing(FsrEngine *e, const FsrBlock *b)
     return 0;
 }
 
-/* QP and mode of the stripe's cells */
+/* QP of the stripe's cells */
 static void mark_cells(FsrEngine *e, const FsrNode *n, int stripe)
 {
     FsrCells *c = &e->cells;
@@ -69,10 +75,8 @@ static void mark_cells(FsrEngine *e, const FsrNode *n, int stripe)
     for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
         const FsrBlock *b = &n->motion.blocks[n->order[i]];
 
-        for (int y = b->y; y < b->y + b->h; y++) {
+        for (int y = b->y; y < b->y + b->h; y++)
             memset(c->qp + y * c->w + b->x, b->qp, b->w);
-            memset(c->mode + y * c->w + b->x, b->mode, b->w);
-        }
     }
 }
 
@@ -115,34 +119,90 @@ static void prepare_stripe(void *arg, int stripe, int worker)
             keep_fitting(f->state[i]->data + y * f->state[i]->stride, f->weight->data + y * f->weight->stride, f->weight->w);
 }
 
-/* A tile is copied when all of it is skipped blocks that fit: the coder found nothing to add. */
-static int is_copied(const FsrEngine *e, const FsrNode *n, int tx, int ty)
+/* Where the network is wanted ------------------------------------------------ */
+
+/* Mean mismatch of a tile's cells; more than any where something is not carried. */
+static unsigned tile_error(const FsrEngine *e, const FsrNode *n, int tx, int ty)
 {
     const FsrCells *c  = &e->cells;
     const int       ox = n->motion.hdr.crop_left, oy = n->motion.hdr.crop_top;
     const int       x1 = tx * TILE + TILE > n->lr->w ? n->lr->w : tx * TILE + TILE;
     const int       y1 = ty * TILE + TILE > n->lr->h ? n->lr->h : ty * TILE + TILE;
+    unsigned        sum = 0, nb = 0;
 
     for (int cy = (ty * TILE + oy) / 4; cy <= (y1 - 1 + oy) / 4; cy++)
-        for (int cx = (tx * TILE + ox) / 4; cx <= (x1 - 1 + ox) / 4; cx++)
-            if (c->mode[cy * c->w + cx] != FSR_SKIP || c->error[cy * c->w + cx] == FSR_NO_ERROR ||
-                c->weight[cy * c->w + cx] < FSR_FITS)
-                return 0;
-    return 1;
+        for (int cx = (tx * TILE + ox) / 4; cx <= (x1 - 1 + ox) / 4; cx++) {
+            sum += c->error[cy * c->w + cx];
+            nb++;
+        }
+    return sum / nb;
 }
 
+typedef struct Tile { unsigned error; int index; } Tile;
+
+static int by_error(const void *a, const void *b)
+{
+    const Tile *s = a, *t = b;
+
+    return s->error != t->error ? (s->error < t->error) - (s->error > t->error) : s->index - t->index;
+}
+
+/*
+ * The tiles that fit worst, as many as the budget pays for. A picture without references gets the network everywhere,
+ * and those after it pay that back. Nothing is taken across an IRAP picture, and leading pictures that a cut there would
+ * lose (RASL) neither save nor owe, so that a file that is cut at an IRAP picture comes out as it was.
+ */
 static void choose_tiles(FsrEngine *e, const FsrNode *n)
 {
     FsrFuse *f = e->fuse;
+    const int nb = f->tiles.cols * f->tiles.rows;
+    double may;
+    int    pays;
 
-    f->nb_copied = 0;
+    if (n->has_motion && n->motion.hdr.kind >= FSR_KIND_BLA)
+        f->credit = 0;
+    f->nb_wanted = !f->carries ? nb : n->duplicate ? 0 : -1;
+    if (f->nb_wanted < 0 && e->cfg.budget <= 0)
+        f->nb_wanted = nb;
+    if (f->nb_wanted >= 0) {
+        memset(f->wanted, f->nb_wanted > 0, nb);
+        return;
+    }
+    for (int i = 0; i < nb; i++)
+        f->order[i] = (Tile){ tile_error(e, n, i % f->tiles.cols, i / f->tiles.cols), i };
+    qsort(f->order, nb, sizeof(*f->order), by_error);
+    may  = e->cfg.budget + (n->motion.hdr.kind == FSR_KIND_RASL ? 0 : f->credit / REPAY);
+    pays = may > 0 ? (int)(may / (f->macs * HALO_SHARE) * nb) : 0;
+    memset(f->wanted, 0, nb);
+    for (f->nb_wanted = 0; f->nb_wanted < nb && f->nb_wanted < pays && f->order[f->nb_wanted].error >= ENOUGH; f->nb_wanted++)
+        f->wanted[f->order[f->nb_wanted].index] = 1;
+}
+
+static int is_wanted(const FsrFuse *f, int x, int y)
+{
+    return x >= 0 && y >= 0 && x < f->tiles.cols && y < f->tiles.rows && f->wanted[y * f->tiles.cols + x];
+}
+
+/*
+ * What the picture takes of the budget. Estimated, because what is executed depends on the number of threads and the
+ * result must not: half the halo, the mean over layers, on each side of a tile where the network does not run.
+ */
+static void account(FsrEngine *e, const FsrNode *n)
+{
+    FsrFuse *f = e->fuse;
+    int sides = 0;
+    double spent;
+
+    if (n->motion.hdr.kind == FSR_KIND_RASL || n->duplicate)
+        return;
     for (int y = 0; y < f->tiles.rows; y++)
-        for (int x = 0; x < f->tiles.cols; x++) {
-            const int copied = f->carries && (n->duplicate || (e->cfg.sparse && is_copied(e, n, x, y)));
-
-            f->wanted[y * f->tiles.cols + x] = !copied;
-            f->nb_copied += copied;
-        }
+        for (int x = 0; x < f->tiles.cols; x++)
+            if (is_wanted(f, x, y))
+                sides += !is_wanted(f, x - 1, y) + !is_wanted(f, x + 1, y) + !is_wanted(f, x, y - 1) + !is_wanted(f, x, y + 1);
+    spent = (f->nb_wanted + sides * f->halo / (2.0 * TILE)) * f->macs / (f->tiles.cols * f->tiles.rows);
+    f->credit += e->cfg.budget - spent;
+    if (f->credit > e->cfg.budget * REPAY)      /* a standing picture does not save up for all times */
+        f->credit = e->cfg.budget * REPAY;
 }
 
 /* The network -------------------------------------------------------------- */
@@ -246,7 +306,7 @@ static void net_job(void *arg, int job, int worker)
     FuseIO     f = { e };
     FsrNnIO    io = { .opaque = &f, .get = net_get, .put = net_put };
 
-    e->scratch[worker].macs += fsr_nn_run_tiles(e->plan, &io, e->fuse->nb_copied ? &e->fuse->tiles : NULL, job, worker);
+    e->scratch[worker].macs += fsr_nn_run_tiles(e->plan, &io, &e->fuse->tiles, job, worker);
 }
 
 /* Output ------------------------------------------------------------------- */
@@ -283,7 +343,7 @@ static void finish_stripe(void *arg, int stripe, int worker)
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
     if (y0 == y1)
         return;
-    for (int y = y0; e->fuse->nb_copied && y < y1; y++)
+    for (int y = y0; e->fuse->nb_wanted < e->fuse->tiles.cols * e->fuse->tiles.rows && y < y1; y++)
         copy_row(e, n, y);
     for (int y = 2 * y0; y < 2 * y1; y++)
         fsr_store_luma(e, 0, y, e->out_format.width, n->hr->data + y * n->hr->stride);
@@ -297,24 +357,13 @@ static void finish_stripe(void *arg, int stripe, int worker)
 
 /* The task ----------------------------------------------------------------- */
 
-static int size_cells(FsrCells *c)
-{
-    const size_t nb = (size_t)c->w * c->h;
-
-    free(c->qp);
-    free(c->mode);
-    c->qp   = calloc(nb, 1);
-    c->mode = calloc(nb, 1);
-    return c->qp && c->mode ? 0 : -ENOMEM;
-}
-
 static int fuse(FsrEngine *e, FsrNode *n, int carries)
 {
     FsrFuse *f = e->fuse;
 
     f->carries = carries;
-    /* fsr_motion_analyse has freed them when the coded size changed */
-    if (n->has_motion && !e->cells.qp && size_cells(&e->cells) < 0)
+    /* fsr_motion_analyse has freed it when the coded size changed */
+    if (n->has_motion && !e->cells.qp && !(e->cells.qp = calloc(e->cells.w, e->cells.h)))
         return -ENOMEM;
     for (int i = 0; n->kept && i < FSR_STATE; i++)
         if (!(n->state[i] = fsr_plane_get(&e->lr_pool)))
@@ -323,8 +372,9 @@ static int fuse(FsrEngine *e, FsrNode *n, int carries)
         fsr_carry_weigh(e, n);
     fsr_engine_execute(e, prepare_stripe, fsr_nb_stripes(e, n));
     choose_tiles(e, n);
-    if (f->nb_copied < f->tiles.cols * f->tiles.rows)
+    if (f->nb_wanted)
         fsr_engine_execute(e, net_job, fsr_nn_jobs(e->plan));
+    account(e, n);
     fsr_engine_execute(e, finish_stripe, fsr_nb_stripes(e, n));
     return 0;
 }
@@ -358,9 +408,12 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
                                .rows = (fmt->height + TILE - 1) / TILE };
     f->tiles.stride = f->tiles.cols;
     f->tiles.wanted = f->wanted = calloc(f->tiles.cols, f->tiles.rows);
+    f->order   = calloc((size_t)f->tiles.cols * f->tiles.rows, sizeof(*f->order));
+    f->macs    = info.macs / 4;         /* info: for a sample of the small size */
+    f->halo    = info.halo;
     f->detail  = fsr_plane_get(&e->hr_pool);
     f->weight  = fsr_plane_get(&e->lr_pool);
-    if (!f->wanted || !f->detail || !f->weight)
+    if (!f->wanted || !f->order || !f->detail || !f->weight)
         goto nomem;
     for (int i = 0; i < FSR_STATE; i++)
         if (!(f->state[i] = fsr_plane_get(&e->lr_pool)))
@@ -382,6 +435,7 @@ void fsr_fuse_free(FsrEngine *e)
     for (int i = 0; i < FSR_STATE; i++)
         fsr_plane_unref(&f->state[i]);
     free(f->wanted);
+    free(f->order);
     free(f);
     e->fuse = NULL;
 }

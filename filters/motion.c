@@ -257,9 +257,7 @@ int fsr_motion_analyse(FsrEngine *e, FsrNode *n)
         free(e->cells.error);
         free(e->cells.weight);
         free(e->cells.qp);
-        free(e->cells.mode);
-        e->cells.qp   = NULL;
-        e->cells.mode = NULL;
+            e->cells.qp = NULL;
         e->cells.w = cw;
         e->cells.h = ch;
         e->cells.error  = malloc((size_t)cw * ch * sizeof(*e->cells.error));

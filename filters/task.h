@@ -46,7 +46,6 @@ typedef struct FsrCells {
     uint16_t *error;            /* mean absolute mismatch in 1/64 8-bit steps; FSR_NO_ERROR: nothing to carry */
     int16_t  *weight;           /* of what is carried, 0 to 256 */
     int8_t   *qp;               /* fill=fuse only */
-    uint8_t  *mode;             /* enum FsrMode; fill=fuse only */
 } FsrCells;
 #define FSR_NO_ERROR 0xffff
 /* Weight of what fits well but is interpolated: it fades, so that errors do not last in long chains of P pictures. */

@@ -69,7 +69,8 @@ typedef struct FsrEngineConfig {
     enum FsrShow  show;
     int           interval;     /* key frames at most this far apart in display order; 1: all */
     double        threshold;    /* mean absolute mismatch of a block, in 8-bit steps, at which nothing is carried over */
-    int           sparse;       /* FSR_FILL_FUSE: the network is left out where the stream skips (16x16 samples of skipped blocks) */
+    double        budget;       /* FSR_FILL_FUSE: multiply-accumulates per output pixel, mean over pictures; the network runs where
+                                 * motion fits worst (16x16 samples at a time). 0: on all of every picture */
     const FsrNet *net;          /* borrowed; NULL: key frames are upscaled by the anchor alone */
     FsrPrecision  precision;    /* of the network */
 

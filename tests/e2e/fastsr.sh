@@ -15,7 +15,7 @@ same() { # same NAME SUM SUM
 }
 
 # Threads: the result is equal to the bit ---------------------------------------
-for fill in detail fuse fuse:sparse=1 fast bicubic; do
+for fill in detail fuse fuse:budget=1000 fast bicubic; do
     a=$(md5 -threads 1 -filter_threads 1 -i "$CLIP" -frames:v 40 -vf fastsr=fill=$fill:interval=8)
     b=$(md5 -threads 4 -filter_threads 4 -i "$CLIP" -frames:v 40 -vf fastsr=fill=$fill:interval=8)
     c=$(md5 -threads 4 -thread_type slice -filter_threads 3 -i "$CLIP" -frames:v 40 -vf fastsr=fill=$fill:interval=8)
@@ -119,7 +119,7 @@ size_of() {
 }
 # ... and by the stream itself (conformance window), where it does
 $FFMPEG -v error -i "$TMP/t.mkv" -c copy -bsf:v hevc_mp4toannexb,hevc_metadata=crop_left=3:crop_top=5:crop_right=2:crop_bottom=1 "$TMP/w.hevc" 2>"$TMP/stderr"
-for fill in detail fuse fuse:sparse=1 fast bicubic; do
+for fill in detail fuse fuse:budget=1000 fast bicubic; do
     is "conformance window, fill=$fill" "$(frames -i "$TMP/w.hevc" -vf fastsr=fill=$fill)" "$(size_of "$TMP/w.hevc"),10"
 done
 $FFMPEG -v error -i "$TMP/w.hevc" -vf fastsr=stats="$TMP/w.csv" -f null - 2>"$TMP/stderr"

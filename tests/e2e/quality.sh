@@ -61,7 +61,7 @@ encode scene bframes bframes=4
 encode scene lowdelay bframes=0:ref=3:weightp=1
 for config in lowdelay bframes; do
     rows scene $config ""
-    for fill in detail fuse fuse:sparse=1 fast bicubic; do
+    for fill in detail fuse fuse:budget=1000 fast bicubic; do
         row scene $config "" fill=$fill fill
         bound=0.1
         [ $fill != fast ] || bound=$FAST
@@ -82,7 +82,7 @@ else not_ok "fill=detail keeps 40 % of the network's gain" "$(cat said)"; fi
 lie() {
     $FFMPEG -v error -i scene.y4m -vf "${3-$2}" -fps_mode passthrough -f yuv4mpegpipe lied.y4m 2>stderr || die "original for $1"
     rows lied bframes "$2,"
-    for fill in detail fuse fuse:sparse=1 fast; do
+    for fill in detail fuse fuse:budget=1000 fast; do
         bound=0.1
         [ $fill != fast ] || bound=$FAST
         row lied bframes "$2," fill=$fill fill
@@ -103,7 +103,7 @@ encode smooth smooth bframes=4
 enlarge smooth "" model=none:fill=bicubic bicubic
 enlarge smooth "" interval=1 network
 "$BIN/block_stats" network.y4m bicubic.y4m >net.txt 2>stderr || die "block_stats"
-for fill in detail fuse fuse:sparse=1 fast; do
+for fill in detail fuse fuse:budget=1000 fast; do
     enlarge smooth "" fill=$fill fill
     "$BIN/block_stats" fill.y4m bicubic.y4m >grid.txt 2>stderr || die "block_stats"
     for g in grid8 grid16; do
@@ -118,7 +118,7 @@ $FFMPEG -v error -i scene.y4m -vf "fade=in:0:10,drawbox=t=fill:color=white@0.6:e
 shrink fade
 encode fade fade bframes=4:weightp=1:weightb=1
 rows fade fade ""
-for fill in detail fuse fuse:sparse=1 fast; do
+for fill in detail fuse fuse:budget=1000 fast; do
     bound=0.1 dark=3
     [ $fill != fast ] || bound=$FAST dark=6
     row fade fade "" fill=$fill fill

@@ -57,7 +57,7 @@ static void carried_is_detail(void **state)
         Sim    *s = sim_structure(k, 98, 66);
         SimRun *a = sim_run(s, &(SimConfig){ .fill = FSR_FILL_DETAIL });
         SimRun *b = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = same });
-        SimRun *c = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = same, .sparse = 1, .edit = skip_all });
+        SimRun *c = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = same, .budget = 1, .edit = skip_all });
 
         assert_int_equal(a->nb, b->nb);
         for (int i = 0; i < a->nb; i++) {
@@ -154,13 +154,13 @@ static void threads_and_repeats(void **state)
     for (int i = 0; i < SIM_MAX; i++)
         repeat[i] = i % 3 == 1;
     for (int k = 0; k < 5; k++)
-        for (int sparse = 0; sparse < 2; sparse++) {
+        for (double budget = 0; budget <= 1000; budget += 1000) {
             Sim    *s = sim_structure(k, 210, 150);
-            SimRun *one = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = net, .sparse = sparse, .repeat = repeat,
+            SimRun *one = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = net, .budget = budget, .repeat = repeat,
                                                    .edit = skip_all });
 
             for (int workers = 1; workers <= 3; workers++) {
-                SimRun *r = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = net, .sparse = sparse, .repeat = repeat,
+                SimRun *r = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = net, .budget = budget, .repeat = repeat,
                                                      .workers = workers, .edit = skip_all });
 
                 assert_int_equal(r->nb, one->nb);
