@@ -4,7 +4,7 @@
 #include "engine_sim.h"
 #include "models/models.h"
 
-static FsrNet *net;
+static FsrNet *net, *fuse_net;
 
 /* Comparing ----------------------------------------------------------------- */
 
@@ -539,8 +539,8 @@ static void cut_at_irap(void **state)
     (void)state;
     for (size_t c = 0; c < sizeof(cases) / sizeof(*cases); c++) {
         Sim      *whole = sim_new(48, 32, 2), *cut = sim_new(48, 32, 2);
-        SimConfig cfg = { .fill = FSR_FILL_DETAIL, .interval = cases[c].interval, .net = net };
-        SimRun   *a, *b;
+        const SimConfig cfg[] = { { .fill = FSR_FILL_DETAIL, .interval = cases[c].interval, .net = net },
+                                  { .fill = FSR_FILL_FUSE, .net = fuse_net, .budget = 500 } };
         int       cra = 0, n = 0, at, map[SIM_MAX];
 
         if (cases[c].gop)
@@ -567,15 +567,17 @@ static void cut_at_irap(void **state)
             cut->pic[cut->nb++] = p;
         }
         cut->first = at;
-        a = sim_run(whole, &cfg);
-        b = sim_run(cut, &cfg);
-        for (int i = 0; i < b->nb; i++) {
-            assert_int_equal(a->stats[at + i].key, b->stats[i].key);
-            if (memcmp(a->data[at + i], b->data[i], a->size))
-                fail_msg("case %zu: picture %d differs", c, i);
+        for (int f = 0; f < 2; f++) {
+            SimRun *a = sim_run(whole, &cfg[f]), *b = sim_run(cut, &cfg[f]);
+
+            for (int i = 0; i < b->nb; i++) {
+                assert_int_equal(a->stats[at + i].key, b->stats[i].key);
+                if (memcmp(a->data[at + i], b->data[i], a->size))
+                    fail_msg("case %zu, fill %d: picture %d differs", c, cfg[f].fill, i);
+            }
+            sim_end(a);
+            sim_end(b);
         }
-        sim_end(a);
-        sim_end(b);
         sim_free(whole);
         sim_free(cut);
     }
@@ -586,6 +588,9 @@ static int load_net(void **state)
     char err[256] = "";
 
     (void)state;
+    for (const FsrModelEntry *m = fsr_models; m->name; m++)
+        if (!strcmp(m->name, "fuse-x2") && fsr_nn_load(&fuse_net, m->data, m->size, err, sizeof(err)) < 0)
+            return -1;
     return fsr_nn_load(&net, fsr_models[0].data, fsr_models[0].size, err, sizeof(err));
 }
 
@@ -593,6 +598,7 @@ static int free_net(void **state)
 {
     (void)state;
     fsr_nn_free(&net);
+    fsr_nn_free(&fuse_net);
     return 0;
 }
 
