@@ -35,7 +35,6 @@ from train import HERE, SHARED
 STATE, PLANES = 7, 16
 DETAIL_GAIN, LIMIT = 4.0, 4.0
 TILE = 16       # LR samples
-ANCHOR = data.Upscaler(2)
 
 
 def library():
@@ -166,7 +165,8 @@ class Stream:
         v, p = self.v, self.v.pictures[self.t]
         y, x, h, w = self.y, self.x, self.h, self.w
         lr = p.lr.astype(np.float32) / 255
-        b = (ANCHOR.rect if self.plain else sequences.base)(lr, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w))
+        kernel = sequences.CUBIC if self.plain else sequences.BASE
+        b = sequences.base(lr, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w), kernel)
         target = v.hr[p.display, 2 * y:2 * (y + h), 2 * x:2 * (x + w)].astype(np.float32) / 255
         units = [] if self.plain else self.units(p)
         flat = lambda a: np.ascontiguousarray(self.turned(a))
@@ -328,8 +328,12 @@ def train(args):
     build = lambda: network(args.plain, args.middle, args.width, args.bf16)
     net, ema = build(), build()
     ema.bf16 = False
-    if args.start:
-        net.load_state_dict(torch.load(args.start)['ema'])
+    if args.start:      # a network with fewer layers, too: those that are new change nothing at first
+        old = torch.load(args.start)['ema']
+        with torch.no_grad():
+            for c in net.middle:
+                c.project.zero_()
+        net.load_state_dict(old, strict=False)
     ema.load_state_dict(net.state_dict())
     opt = torch.optim.Adam(net.parameters(), lr=args.lr, betas=(0.9, 0.99))
     n, spent = 0, 0.0

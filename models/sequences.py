@@ -20,23 +20,26 @@ BLOCK = np.dtype([('x', '<i2'), ('y', '<i2'), ('w', '<i2'), ('h', '<i2'), ('mode
 SKIP = 3
 
 
-def base_rows(begin, end, n):
-    """The engine's base (fsr_upscaler_init_sharp at 2x): (first sample, matrix) for HR rows begin..end of n LR rows."""
-    c = np.array([86, -285, 773, 4345, -1199, 376], np.float32) / 4096
-    i = np.arange(begin, end)
-    first = np.where(i % 2 == 0, -3, -2)
-    taps = np.clip((i // 2 + first)[:, None] + np.arange(6), 0, n - 1)
-    low = int(taps.min())
-    m = np.zeros((len(i), int(taps.max()) - low + 1), np.float32)
-    np.add.at(m, (np.arange(len(i))[:, None], taps - low), np.where((i % 2 == 0)[:, None], c, c[::-1]))
-    return low, m
+# Kernels of 2x upscaling as the engine has them: six taps of an even sample, from three samples before; odd ones are mirrored.
+BASE = np.array([86, -285, 773, 4345, -1199, 376], np.float32) / 4096            # fsr_upscaler_init_sharp
+CUBIC = np.array([0, -0.0234375, 0.2265625, 0.8671875, -0.0703125, 0], np.float32)   # a = -0.5
 
 
-def base(plane, y0, y1, x0, x1):
-    """HR rows y0..y1, columns x0..x1 of the base of an LR plane (float32)."""
-    y, a = base_rows(y0, y1, plane.shape[0])
-    x, b = base_rows(x0, x1, plane.shape[1])
-    return a @ plane[y:y + a.shape[1], x:x + b.shape[1]].astype(np.float32) @ b.T
+def _along(a, kernel, first, nb):
+    """HR rows first..first + nb of the rows a, which begin three rows before LR row first / 2. first and nb are even."""
+    n = nb // 2
+    out = np.empty((nb,) + a.shape[1:], np.float32)
+    out[0::2] = sum(kernel[k] * a[k:k + n] for k in range(6) if kernel[k])
+    out[1::2] = sum(kernel[5 - k] * a[k + 1:k + 1 + n] for k in range(6) if kernel[5 - k])
+    return out
+
+
+def base(plane, y0, y1, x0, x1, kernel=BASE):
+    """HR rows y0..y1, columns x0..x1 (even numbers) of the enlarged LR plane, its border repeated (float32)."""
+    rows = np.clip(np.arange(y0 // 2 - 3, y1 // 2 + 3), 0, plane.shape[0] - 1)
+    cols = np.clip(np.arange(x0 // 2 - 3, x1 // 2 + 3), 0, plane.shape[1] - 1)
+    a = plane[rows][:, cols].astype(np.float32)
+    return _along(_along(a, kernel, y0, y1 - y0).T, kernel, x0, x1 - x0).T
 
 
 def split(blocks, w, h):
