@@ -81,7 +81,7 @@ static unsigned block_sad(FsrEngine *e, const FsrNode *n, const FsrBlock *b, con
 {
     int16_t *pred = e->pred->data + r->y * e->pred->stride + r->x;
 
-    fsr_predict(e, n, b, s, pred, e->pred->stride, r->x, r->y, r->w, r->h, 1);
+    fsr_predict(e, n, b, s, pred, e->pred->stride, r->x, r->y, r->w, r->h, FSR_FROM_LR);
     return fsr_sad(n->lr->data + r->y * n->lr->stride + r->x, n->lr->stride, pred, e->pred->stride, r->w, r->h);
 }
 
