@@ -35,6 +35,7 @@ from train import HERE, SHARED
 STATE, PLANES = 7, 16
 DETAIL_GAIN, LIMIT = 4.0, 4.0
 TILE = 16       # LR samples
+BLACK = np.float32(16 / 255)
 
 
 def library():
@@ -114,9 +115,9 @@ class Plain(Sesr):
 class Stream:
     """A crop of a version, picture after picture. plain: for a network that sees the LR luma only."""
 
-    def __init__(self, version, y, x, h, w, turn, begin, end, plain=False, sparse=False):
+    def __init__(self, version, y, x, h, w, turn, begin, end, plain=False, sparse=False, gain=1.0):
         self.v, self.y, self.x, self.h, self.w, self.turn, self.t, self.end = version, y, x, h, w, turn, begin, end
-        self.plain, self.sparse = plain, sparse
+        self.plain, self.sparse, self.gain = plain, sparse, gain    # gain: contrast above black, as in a fade
         self.left_out = 0.0
         self.memory = {}    # number -> (HR [2h,2w,1], state [h,w,8])
 
@@ -164,10 +165,12 @@ class Stream:
         """(x [16,h,w], base [2h,2w], target of base + detail [2h,2w]) of the next picture; sides swapped when turned."""
         v, p = self.v, self.v.pictures[self.t]
         y, x, h, w = self.y, self.x, self.h, self.w
-        lr = p.lr.astype(np.float32) / 255
+        dim = lambda a: BLACK + (a - BLACK) * np.float32(self.gain)
+        lr = dim(p.lr.astype(np.float32) / 255)
         kernel = sequences.CUBIC if self.plain else sequences.BASE
         b = sequences.base(lr, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w), kernel)
         target = v.hr[p.display, 2 * y:2 * (y + h), 2 * x:2 * (x + w)].astype(np.float32) / 255
+        target = dim(target)
         units = [] if self.plain else self.units(p)
         flat = lambda a: np.ascontiguousarray(self.turned(a))
         b, target, small = flat(b), flat(target), flat(lr[y:y + h, x:x + w])
@@ -187,7 +190,7 @@ class Stream:
             if self.sparse:
                 copied = self.tiles(valid * self.turned(p.skip[y // 4:(y + h + 3) // 4, x // 4:(x + w + 3) // 4]))
             valid = np.repeat(np.repeat(valid, 4, 0), 4, 1)[:H, :W]
-            pred = p.pred.astype(np.float32) / (64 * 255)
+            pred = dim(p.pred.astype(np.float32) / (64 * 255))
             bp = flat(sequences.base(pred, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w)))
             weight = self.turned(self.weights(p))
             weight = torch.from_numpy(np.ascontiguousarray(weight)) * torch.from_numpy(np.repeat(np.repeat(valid, 2, 0), 2, 1))
@@ -297,6 +300,7 @@ def options():
     p.add_argument('--width', type=int, default=16)
     p.add_argument('--plain', type=int, default=0, help="SESR-M<n>'s shape on every picture, no recurrence")
     p.add_argument('--sparse', type=float, default=0.5, help='share of streams on which skipped tiles are left out')
+    p.add_argument('--fades', type=float, default=0.1, help='share of streams that are made darker')
     p.add_argument('--mse', type=float, default=0.5)
     p.add_argument('--bf16', action='store_true')
     p.add_argument('--seed', type=int, default=1)
@@ -352,7 +356,7 @@ def train(args):
         y, x = (int(rng.integers(0, (m - c) // 16 + 1)) * 16 for m in (v.h, v.w))
         begin = 0 if rng.random() < 0.4 else int(rng.integers(0, len(v.pictures) - 8))
         return Stream(v, y, x, c, c, int(rng.integers(0, 8)), begin, min(len(v.pictures), begin + int(rng.integers(8, 48))),
-                      args.plain > 0, rng.random() < args.sparse)
+                      args.plain > 0, rng.random() < args.sparse, rng.random()**2 if rng.random() < args.fades else 1.0)
 
     streams = [new() for _ in range(args.batch)]
     began, shown = time.time() - spent, time.time() - (spent % (args.every * 60))

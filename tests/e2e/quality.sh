@@ -34,10 +34,12 @@ rows() { # rows ORIGINAL IN BEFORE: what every fill is compared with
 }
 mean() { awk '$1 == "psnr" { print $2 }' "$1.txt"; }
 
-# not_worse NAME BOUND: each frame of fill.csv is at most BOUND dB below the worse of the two others
+# not_worse NAME BOUND: each frame of fill.csv is at most BOUND dB below the worse of the two others. Above 60 dB all
+# are equal: there one sample of a black picture that is off by one step makes a decibel.
 not_worse() {
     paste -d, fill.csv bicubic.csv network.csv >all.csv
-    awk -F, -v bound="$2" 'NR > 1 { n++; low = $6 < $10 ? $6 : $10; d = $2 - low
+    awk -F, -v bound="$2" 'function cut(v) { return v > 60 ? 60 : v }
+        NR > 1 { n++; low = $6 < $10 ? $6 : $10; d = cut($2) - cut(low)
             if (n == 1 || d < worst) { worst = d; at = $1 } if (d < -bound) bad++ }
         END { printf "# %d frames, the worst (%d) %+.3f dB\n", n, at, worst; exit bad || n < 10 }' all.csv >said
     if [ $? -eq 0 ]; then ok "$1"; cat said; else not_ok "$1" "$(sed 's/^# //' said); allowed is $2 dB"; fi
