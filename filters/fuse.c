@@ -18,6 +18,8 @@
 #define DEFAULT_QP  30          /* without a record */
 #define ENOUGH      32          /* mismatch in 1/64 steps under which the network has nothing to add */
 #define REPAY       8           /* pictures over which a debt is paid back */
+#define STRIP       4           /* rows of tiles that threads work on as one, roughly */
+#define SIDE        0.65        /* of the halo, that a side of a tile costs: the mean over layers is half of it, the rest are corners */
 #define HALO_SHARE  1.5         /* a tile's multiply-accumulates with its halo, roughly; account() is nearer */
 
 /* The network's input planes, at the small picture's size */
@@ -178,14 +180,15 @@ static void choose_tiles(FsrEngine *e, const FsrNode *n)
         f->wanted[f->order[f->nb_wanted].index] = 1;
 }
 
-static int is_wanted(const FsrFuse *f, int x, int y)
+/* Does the network run on the tile as well, on the same strip of the picture? */
+static int is_beside(const FsrFuse *f, int x, int y, int strip)
 {
-    return x >= 0 && y >= 0 && x < f->tiles.cols && y < f->tiles.rows && f->wanted[y * f->tiles.cols + x];
+    return y >= 0 && y / STRIP == strip && x >= 0 && y >= 0 && x < f->tiles.cols && y < f->tiles.rows && f->wanted[y * f->tiles.cols + x];
 }
 
 /*
  * What the picture takes of the budget. Estimated, because what is executed depends on the number of threads and the
- * result must not: half the halo, the mean over layers, on each side of a tile where the network does not run.
+ * result must not: a part of the halo on each side of a tile where the network does not run.
  */
 static void account(FsrEngine *e, const FsrNode *n)
 {
@@ -197,9 +200,10 @@ static void account(FsrEngine *e, const FsrNode *n)
         return;
     for (int y = 0; y < f->tiles.rows; y++)
         for (int x = 0; x < f->tiles.cols; x++)
-            if (is_wanted(f, x, y))
-                sides += !is_wanted(f, x - 1, y) + !is_wanted(f, x + 1, y) + !is_wanted(f, x, y - 1) + !is_wanted(f, x, y + 1);
-    spent = (f->nb_wanted + sides * f->halo / (2.0 * TILE)) * f->macs / (f->tiles.cols * f->tiles.rows);
+            if (f->wanted[y * f->tiles.cols + x])
+                sides += !is_beside(f, x - 1, y, y / STRIP) + !is_beside(f, x + 1, y, y / STRIP) +
+                         !is_beside(f, x, y - 1, y / STRIP) + !is_beside(f, x, y + 1, y / STRIP);
+    spent = (f->nb_wanted + sides * f->halo * SIDE / TILE) * f->macs / (f->tiles.cols * f->tiles.rows);
     f->credit += e->cfg.budget - spent;
     if (f->credit > e->cfg.budget * REPAY)      /* a standing picture does not save up for all times */
         f->credit = e->cfg.budget * REPAY;
