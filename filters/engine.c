@@ -58,6 +58,7 @@ static void free_node(FsrEngine *e, FsrNode *n)
     fsr_plane_unref(&n->hr);
     for (int i = 0; i < FSR_STATE; i++)
         fsr_plane_unref(&n->state[i]);
+    fsr_depth_map_unref(&n->depth);
     fsr_motion_free(&n->motion);
     free(n->order);
     free(n->stripe_start);
@@ -81,6 +82,7 @@ static void drop_state(FsrNode *n)
         fsr_plane_unref(&n->lr);
         for (int i = 0; i < FSR_STATE; i++)
             fsr_plane_unref(&n->state[i]);
+        fsr_depth_map_unref(&n->depth);
     }
 }
 
@@ -218,7 +220,7 @@ static void resolve(const FsrEngine *e, FsrNode *n)
         FsrNode *ref = is_reference(n, &n->motion.refs[i]) ? find(e, n->epoch, n->motion.refs[i].number) : NULL;
 
         /* what nothing may refer to has no padding */
-        n->ref[i] = ref && ref->done && ref->hr && ref->lr && (ref->kept || n->duplicate) ? ref : NULL;
+        n->ref[i] = ref && ref->done && (ref->hr || ref->depth) && ref->lr && (ref->kept || n->duplicate) ? ref : NULL;
     }
 }
 
@@ -228,8 +230,7 @@ static int process(FsrEngine *e, FsrNode *n)
 {
     int ret, key;
 
-    n->hr = fsr_plane_get(&e->hr_pool);
-    if (!n->hr)
+    if (!e->depth && !(n->hr = fsr_plane_get(&e->hr_pool)))
         return -ENOMEM;
     ret = e->cfg.alloc(e->cfg.opaque, n->pic.opaque, &n->out, &e->out);
     if (ret < 0)
@@ -242,6 +243,11 @@ static int process(FsrEngine *e, FsrNode *n)
         resolve(e, n);
         fsr_direction_resolve(e, n);
         ret = fsr_motion_analyse(e, n);
+        if (ret < 0)
+            return ret;
+    }
+    if (e->depth) {
+        ret = fsr_depth_carry(e, n);
         if (ret < 0)
             return ret;
     }
@@ -494,7 +500,7 @@ static int check_config(const FsrEngineConfig *c, char *err, size_t err_size)
 {
     const FsrFormat *f = &c->format;
 
-    if (c->scale < 2 || c->scale > 4 || f->bit_depth < 8 || f->bit_depth > 14 || (f->planes != 1 && f->planes != 3) ||
+    if ((!c->depth && (c->scale < 2 || c->scale > 4)) || f->bit_depth < 8 || f->bit_depth > 14 || (f->planes != 1 && f->planes != 3) ||
         f->sample_bytes != (f->bit_depth > 8 || f->shift ? 2 : 1) || f->shift < 0 || f->shift + f->bit_depth > 16 ||
         (f->log2_chroma_w | f->log2_chroma_h) & ~1 || (unsigned)c->fill > FSR_FILL_FUSE || (unsigned)c->show > FSR_SHOW_MAP ||
         c->interval < 1 || !(c->threshold >= 0 && c->threshold <= 255) || c->nb_workers < 1 || !c->alloc || !c->release || !c->discard) {
@@ -541,7 +547,11 @@ static int set_up(FsrEngine *e, char *err, size_t err_size)
     const FsrFormat *f = &e->cfg.format;
     int ret;
 
-    e->task = *tasks[e->cfg.fill];
+    if (e->cfg.depth) {
+        e->cfg.scale = 1;
+        e->cfg.show  = FSR_SHOW_PICTURE;
+    }
+    e->task = e->cfg.depth ? fsr_task_depth : *tasks[e->cfg.fill];
     e->out_format = *f;
     e->out_format.width  *= e->cfg.scale;
     e->out_format.height *= e->cfg.scale;
@@ -566,6 +576,8 @@ static int set_up(FsrEngine *e, char *err, size_t err_size)
         snprintf(err, err_size, "out of memory");
         return ret;
     }
+    if (e->cfg.depth)
+        return fsr_depth_init(e, err, err_size);
     return e->cfg.fill == FSR_FILL_FUSE ? fsr_fuse_init(e, err, err_size) : plan_network(e, err, err_size);
 }
 
@@ -605,6 +617,7 @@ void fsr_engine_free(FsrEngine **pe)
     }
     fsr_plane_unref(&e->pred);
     fsr_fuse_free(e);
+    fsr_depth_free(e);
     fsr_plane_pool_free(&e->lr_pool);
     fsr_plane_pool_free(&e->hr_pool);
     fsr_nn_plan_free(&e->plan);

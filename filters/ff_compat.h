@@ -26,6 +26,45 @@
 #define FSR_PUB(f)  .f
 #endif
 
+/*
+ * Format negotiation, from 7.1 on by another kind of function:
+ *     FSR_QUERY_FORMATS(name, ctx, in, out) { ... FSR_FORMATS(in, 0) ... }
+ */
+#ifdef FILTER_QUERY_FUNC2
+#define FSR_QUERY_FORMATS(name, ctx, in, out) \
+    static int name(const AVFilterContext *ctx, AVFilterFormatsConfig **in, AVFilterFormatsConfig **out)
+#define FSR_FILTER_QUERY(name) FILTER_QUERY_FUNC2(name)
+/* The samples of this output are full range, whatever the input's are. */
+static inline int fsr_full_range(AVFilterFormatsConfig *c, int is_rgb)
+{
+    int ret = ff_formats_ref(ff_make_formats_list_singleton(AVCOL_RANGE_JPEG), &c->color_ranges);
+
+    return ret < 0 || !is_rgb ? ret : ff_formats_ref(ff_make_formats_list_singleton(AVCOL_SPC_RGB), &c->color_spaces);
+}
+#else
+#define FSR_QUERY_FORMATS(name, ctx, in, out)                                                                     \
+    static int name##_with(AVFilterContext *ctx, AVFilterFormatsConfig **in, AVFilterFormatsConfig **out);        \
+    static int name(AVFilterContext *c)                                                                           \
+    {                                                                                                             \
+        AVFilterFormatsConfig *i = &c->inputs[0]->outcfg, *o = &c->outputs[0]->incfg;                             \
+        return name##_with(c, &i, &o);                                                                            \
+    }                                                                                                             \
+    static int name##_with(AVFilterContext *ctx, AVFilterFormatsConfig **in, AVFilterFormatsConfig **out)
+#define FSR_FILTER_QUERY(name) FILTER_QUERY_FUNC(name)
+static inline int fsr_full_range(AVFilterFormatsConfig *c, int is_rgb)
+{
+    return 0;
+}
+#endif
+#define FSR_FORMATS(side, i) (&(side)[i]->formats)
+
+static inline AVFilterFormats *fsr_one_format(enum AVPixelFormat f)
+{
+    const int list[] = { f, -1 };
+
+    return ff_make_format_list(list);
+}
+
 /* Side data that speaks of samples of the picture before it was enlarged. */
 static inline void fsr_strip_size_dependent(AVFrame *f)
 {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "libavutil/avstring.h"
 #include "libavutil/mem.h"
@@ -12,6 +13,7 @@
 #include "ff_compat.h"
 
 #include "fastsr/engine.h"
+#include "models/models.h"
 
 /* Formats of decoded pictures that are taken; the first plane is luma. */
 #define FSR_INPUT_FORMATS                                                               \
@@ -48,6 +50,31 @@ static void fsr_execute(void *opaque, FsrJob fn, void *arg, int nb_jobs)
 
     atomic_init(&w.next, 0);
     ff_filter_execute(opaque, fsr_run_worker, &w, NULL, FFMIN(nb_jobs, ff_filter_get_nb_threads(opaque)));
+}
+
+/* The network ------------------------------------------------------------------ */
+
+/* Load the built-in network m, or without it the file that the option model names. what: what the network is for. */
+static int fsr_load_network(AVFilterContext *ctx, FsrNet **net, const FsrModelEntry *m, const char *model, const char *what)
+{
+    char err[256] = "";
+    int ret;
+
+    if (m) {
+        ret = fsr_nn_load(net, m->data, m->size, err, sizeof(err));
+    } else if (!model) {
+        av_log(ctx, AV_LOG_ERROR, "No network for %s is built in; give one with model=FILE.onnx\n", what);
+        return AVERROR(EINVAL);
+    } else if (access(model, R_OK)) {
+        av_log(ctx, AV_LOG_ERROR, "There is no network \"%s\" for %s, and no such file can be read; model=list shows what is built in\n",
+               model, what);
+        return AVERROR(EINVAL);
+    } else {
+        ret = fsr_nn_load_file(net, model, err, sizeof(err));
+    }
+    if (ret < 0)
+        av_log(ctx, AV_LOG_ERROR, "Network %s: %s\n", model ? model : m->name, err);
+    return ret;
 }
 
 /* Frames ---------------------------------------------------------------------- */

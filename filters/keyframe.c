@@ -74,9 +74,10 @@ int fsr_choose_key(FsrEngine *e, FsrNode *n)
         } else if (anchor && e->last_anchor >= 0 && n->display - e->last_anchor > e->gop) {
             e->gop = (int)(n->display - e->last_anchor);
         }
-        key = irap || n->motion.hdr.type == 'I' || !has_reference(n) || n->stats.intra > SCENE_CUT_INTRA;
+        key = irap || n->motion.hdr.type == 'I' || !has_reference(n) || n->stats.intra > SCENE_CUT_INTRA ||
+              (e->depth && fsr_depth_lost(e));
         /* the recurrent network runs on every picture and loses by starting anew */
-        if (e->cfg.fill != FSR_FILL_FUSE)
+        if (e->depth || e->cfg.fill != FSR_FILL_FUSE)
             key |= e->cfg.interval <= 1 || too_far(e, n, anchor);
         /* shown again; two files of one picture each that were joined look alike but for the samples */
         if (n->duplicate && has_reference(n) && n->stats.mismatch <= e->cfg.threshold / 4)

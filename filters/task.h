@@ -32,6 +32,7 @@ typedef struct FsrNode {
     FsrPlane  *lr;              /* decoded luma */
     FsrPlane  *hr;              /* what the task carries: the large picture */
     FsrPlane  *state[FSR_STATE];    /* and feature planes (fill=fuse), of the small picture's size */
+    struct FsrDepthMap *depth;  /* depth: what is carried instead */
     struct FsrNode *ref[FSR_MAX_REFS];  /* while being processed: usable references, else NULL */
     uint32_t  *order;           /* block indices sorted by stripe */
     uint32_t  *stripe_start;    /* nb_stripes + 1 */
@@ -100,6 +101,7 @@ struct FsrEngine {
                                            the picture itself where there is none */
     FsrCells        cells;
     struct FsrFuse *fuse;               /* fill=fuse only, see fuse.c */
+    struct FsrDepth *depth;             /* depth only, see depth.h */
     FsrScratch     *scratch;            /* one a worker */
     int16_t        *rows;
 
@@ -216,6 +218,20 @@ void   fsr_fuse_free(struct FsrEngine *e);
 
 /* tasks */
 extern const FsrTask fsr_task_bicubic, fsr_task_detail, fsr_task_fast, fsr_task_fuse;
+/* depth.c ------------------------------------------------------------------ */
+
+/* Buffers and plan of the depth task. -EINVAL (the reason in err), -ENOMEM, or what planning gave. */
+int  fsr_depth_init(struct FsrEngine *e, char *err, size_t err_size);
+void fsr_depth_free(struct FsrEngine *e);
+/* Before the key-frame choice: carry what can be carried to the node. 0 or -ENOMEM. */
+int  fsr_depth_carry(struct FsrEngine *e, FsrNode *n);
+/* Too little could be carried: the network is needed. */
+int  fsr_depth_lost(const struct FsrEngine *e);
+void fsr_depth_map_unref(struct FsrDepthMap **m);
+
+/* tasks */
+extern const FsrTask fsr_task_depth;
+extern const FsrTask fsr_task_bicubic, fsr_task_detail, fsr_task_fast;
 int  fsr_sr_key(struct FsrEngine *e, FsrNode *n);
 
 #endif /* FILTERS_TASK_H */

@@ -13,15 +13,10 @@
  * done by the engine (fastsr/engine.h).
  */
 
-#include <unistd.h>
-
 #include "libavutil/opt.h"
 #include "ff_compat.h"
 #include "ff_glue.h"
 #include "ff_motion.h"
-
-#include "fastsr/engine.h"
-#include "models/models.h"
 
 typedef struct FastSRContext {
     const AVClass *class;
@@ -96,26 +91,12 @@ static int load_network(AVFilterContext *ctx)
 {
     FastSRContext *s = ctx->priv;
     const FsrModelEntry *m = find_model(s->model, s->scale, s->fill == FSR_FILL_FUSE);
-    char err[256] = "";
-    int ret;
+    char what[16];
 
     if (s->model && !strcmp(s->model, "none"))
         return 0;
-    if (m) {
-        ret = fsr_nn_load(&s->net, m->data, m->size, err, sizeof(err));
-    } else if (!s->model) {
-        av_log(ctx, AV_LOG_ERROR, "No network for scale %d is built in; give one with model=FILE.onnx or use model=none\n", s->scale);
-        return AVERROR(EINVAL);
-    } else if (access(s->model, R_OK)) {
-        av_log(ctx, AV_LOG_ERROR, "There is no network \"%s\" for scale %d, and no such file can be read; model=list shows what is built in\n",
-               s->model, s->scale);
-        return AVERROR(EINVAL);
-    } else {
-        ret = fsr_nn_load_file(&s->net, s->model, err, sizeof(err));
-    }
-    if (ret < 0)
-        av_log(ctx, AV_LOG_ERROR, "Network %s: %s\n", s->model ? s->model : m->name, err);
-    return ret;
+    snprintf(what, sizeof(what), "scale %d", s->scale);
+    return fsr_load_network(ctx, &s->net, m, s->model, what);
 }
 
 /* What the engine calls ------------------------------------------------------ */

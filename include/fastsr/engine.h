@@ -37,6 +37,33 @@ enum FsrShow {
     FSR_SHOW_MAP,               /* over the output: which cells were carried, copied, repaired or left plain, and vectors */
 };
 
+enum FsrDepthFill {
+    FSR_DEPTH_HOLD,             /* the latest key frame's depth, as it is; key frames are not joined with what came before */
+    FSR_DEPTH_TRANSFER,         /* carried along the vectors */
+};
+
+enum FsrDepthFormat {
+    FSR_DEPTH_GRAY8,            /* linear, 0 at near to 255 at far */
+    FSR_DEPTH_GRAY16,           /* millimetres, native byte order */
+    FSR_DEPTH_GRAYF32,          /* metres, float */
+    FSR_DEPTH_COLOR,            /* R, G, B bytes; colour map Turbo, near is warm */
+};
+
+/* What makes an engine a depth engine. */
+typedef struct FsrDepthConfig {
+    enum FsrDepthFill   fill;
+    enum FsrDepthFormat format; /* of the output's only plane */
+    int    full_size;           /* 0: output of fsr_depth_size(); 1: of the picture's size */
+    double near, far;           /* metres */
+    double sample_aspect;       /* width of a sample divided by its height */
+    double kr, kb;              /* weights of red and blue in luma (ITU-T H.273, matrix coefficients) */
+    int    full_range;          /* of the samples, else limited */
+} FsrDepthConfig;
+
+/* Longer side of the map on which depth is computed and carried; smaller pictures have a map of their own size. */
+#define FSR_DEPTH_SIDE 256
+void fsr_depth_size(int width, int height, double sample_aspect, int *map_w, int *map_h);
+
 /* How samples lie in memory. Chroma planes are subsampled by shifts; an interleaved
  * chroma pair is two planes with step 2. */
 typedef struct FsrFormat {
@@ -71,6 +98,8 @@ typedef struct FsrEngineConfig {
     double        threshold;    /* mean absolute mismatch of a block, in 8-bit steps, at which nothing is carried over */
     double        budget;       /* FSR_FILL_FUSE: multiply-accumulates per output pixel, mean over pictures; the network runs where
                                  * motion fits worst (16x16 samples at a time). 0: on all of every picture */
+    const FsrDepthConfig *depth;    /* copied; not NULL: depth, and scale, fill and show do not count. Pictures of the output have
+                                     * one plane. net takes R, G, B from 0 to 1 and gives metres */
     const FsrNet *net;          /* borrowed; NULL: key frames are upscaled by the anchor alone */
     FsrPrecision  precision;    /* of the network */
 
@@ -102,6 +131,7 @@ typedef struct FsrPictureStats {
     float    transferred;       /* share of the area that received carried information */
     float    mismatch;          /* mean absolute motion mismatch in 8-bit steps, where there was motion */
     double   macs;              /* multiply-accumulates executed */
+    float    depth[3];          /* least, median and largest, metres */
 } FsrPictureStats;
 
 typedef struct FsrResult {

@@ -1,0 +1,460 @@
+/*
+ * Depth: the network on key frames, its answer carried along the vectors in between.
+ *
+ * There is no residual for depth: what is carried is right as far as the motion is. Where it is not (intra blocks,
+ * motion that fits badly) depth is continued from around, guided by luma; where that would be too much, the network runs.
+ * A key frame does not replace what was carried: its scale comes nearer to the network's, and each sample becomes the mean
+ * of the predictions that it rests on, so that depth does not jump.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "depth.h"
+
+/* A sample's trust counts predictions up to this; more would hold on to old depth when the camera moves on. */
+#define TRUST_MAX    4.0f
+#define TRUST_KEPT   0.98f          /* of it after each picture */
+#define TRUST_FILLED 0.05f          /* what was continued from around */
+/* Share of the network's scale, against what was carried, that a key frame takes over. */
+#define SCALE_GAIN   0.5f
+/* A prediction that differs by this (logarithm) from what was carried counts twice against it. */
+#define AGREES       0.25f
+/* More of the area without anything carried than this: the network is asked. */
+#define LOST_MAX     0.3
+/* Less of the area carried than this: another scene. */
+#define SAME_SCENE   0.3
+/* Depths that differ by more than this factor lie on two sides of an edge: not to be mixed. */
+#define EDGE         1.15f
+/* Steps of luma between pictures at which nothing is carried without vectors. */
+#define STILL        6.0f
+
+/* Maps --------------------------------------------------------------------- */
+
+static FsrDepthMap *map_new(const FsrDepth *d)
+{
+    const size_t size = (size_t)d->w * d->h;
+    FsrDepthMap *m = malloc(sizeof(*m));
+
+    if (!m)
+        return NULL;
+    m->refs   = 1;
+    m->source = 0;
+    m->depth  = malloc(2 * size * sizeof(*m->depth));
+    m->trust  = m->depth + size;
+    if (!m->depth) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+static FsrDepthMap *map_ref(FsrDepthMap *m)
+{
+    m->refs++;
+    return m;
+}
+
+void fsr_depth_map_unref(FsrDepthMap **pm)
+{
+    FsrDepthMap *m = *pm;
+
+    *pm = NULL;
+    if (m && !--m->refs) {
+        free(m->depth);
+        free(m);
+    }
+}
+
+/* Carrying ------------------------------------------------------------------- */
+
+static int is_edge(float a, float b)
+{
+    return a > b * EDGE || b > a * EDGE;
+}
+
+/* Depth at a place between samples; across an edge the nearest one */
+static void fetch(const FsrDepth *d, const FsrDepthMap *m, float x, float y, float *depth, float *trust)
+{
+    const float cx = x < 0 ? 0 : x > d->w - 1 ? d->w - 1 : x, cy = y < 0 ? 0 : y > d->h - 1 ? d->h - 1 : y;
+    const int   ix = (int)cx, iy = (int)cy, right = ix + 1 < d->w, down = iy + 1 < d->h ? d->w : 0;
+    const float fx = cx - ix, fy = cy - iy;
+    const int   at = iy * d->w + ix, near = at + (fx >= 0.5f ? right : 0) + (fy >= 0.5f ? down : 0);
+    const float a = m->depth[at], b = m->depth[at + right], c = m->depth[at + down], e = m->depth[at + down + right];
+
+    *trust = m->trust[near];
+    if (is_edge(a, e) || is_edge(b, c) || is_edge(a, b))
+        *depth = m->depth[near];
+    else
+        *depth = (a + (b - a) * fx) * (1 - fy) + (c + (e - c) * fx) * fy;
+}
+
+static void carry_sample(const FsrDepth *d, const FsrNode *n, const FsrBlock *b, int x, int y, float fits, float sx, float sy)
+{
+    float depth[2], trust[2];
+    int   nb = 0;
+
+    for (int l = 0; l < 2; l++)
+        if (b->ref[l] != FSR_NO_REF && n->ref[b->ref[l]]) {
+            fetch(d, n->ref[b->ref[l]]->depth, x + b->mv[l][0] * sx, y + b->mv[l][1] * sy, depth + nb, trust + nb);
+            nb++;
+        }
+    if (nb == 2) {
+        if (is_edge(depth[0], depth[1])) {
+            depth[0] = depth[trust[1] > trust[0]];
+        } else {
+            const float sum = trust[0] + trust[1] + 1e-3f;
+
+            depth[0] += (depth[1] - depth[0]) * (trust[1] + 0.5e-3f) / sum;
+        }
+        trust[0] = trust[0] > trust[1] ? trust[0] : trust[1];
+    }
+    d->carried->depth[y * d->w + x] = depth[0];
+    d->carried->trust[y * d->w + x] = nb && fits > 0 ? trust[0] * fits * TRUST_KEPT + 1e-6f : 0;
+}
+
+/* First sample of the map whose centre lies at or behind a place in the picture */
+static int first_sample(int place, int size, int map, int limit)
+{
+    const int i = (int)(((int64_t)2 * place * map + size - 1) / (2 * size));    /* ceil(place * map / size - 1/2) */
+
+    return i < limit ? i : limit;
+}
+
+/* How well the motion of the cell at a place fits, 0 to 1 */
+static float cell_fits(const FsrEngine *e, const FsrNode *n, int x, int y)
+{
+    const int      cx = (x + n->motion.hdr.crop_left) / 4, cy = (y + n->motion.hdr.crop_top) / 4;
+    const unsigned err = e->cells.error[(cy < e->cells.h ? cy : e->cells.h - 1) * e->cells.w + (cx < e->cells.w ? cx : e->cells.w - 1)];
+    const float    most = (float)e->cfg.threshold * 64, fits = (most - err) / (most * 0.75f);
+
+    return err == FSR_NO_ERROR ? 0 : fits > 1 ? 1 : fits;
+}
+
+static void carry_stripe(void *arg, int stripe, int worker)
+{
+    FsrEngine   *e = arg;
+    FsrNode     *n = e->node;
+    FsrDepth    *d = e->depth;
+    const int    w = e->cfg.format.width, h = e->cfg.format.height;
+    const float  sx = (float)d->w / (4.0f * w), sy = (float)d->h / (4.0f * h);
+    uint64_t     carried = 0;
+
+    for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
+        const FsrBlock *b = &n->motion.blocks[n->order[i]];
+        FsrRect r;
+        int x0, x1, y0, y1;
+
+        if (b->mode < FSR_INTER || !fsr_block_rect(n, b, &r))
+            continue;
+        x0 = first_sample(r.x, w, d->w, d->w);
+        x1 = first_sample(r.x + r.w, w, d->w, d->w);
+        y0 = first_sample(r.y, h, d->h, d->h);
+        y1 = first_sample(r.y + r.h, h, d->h, d->h);
+        for (int y = y0; y < y1; y++)
+            for (int x = x0; x < x1; x++) {
+                const float fits = cell_fits(e, n, (int)((x + 0.5f) * w / d->w), (int)((y + 0.5f) * h / d->h));
+
+                carry_sample(d, n, b, x, y, fits, sx, sy);
+                carried += d->carried->trust[y * d->w + x] > 0;
+            }
+    }
+    e->scratch[worker].sum[0] += carried;
+}
+
+/* Without vectors: what stands still keeps its depth. */
+static uint64_t carry_still(FsrDepth *d)
+{
+    const int size = d->w * d->h;
+    double    change = 0;
+    uint64_t  carried = 0;
+
+    for (int i = 0; i < size; i++)
+        change += d->luma[i] - d->prev_luma[i];
+    change /= size;
+    for (int i = 0; i < size; i++) {
+        const float difference = fabsf(d->luma[i] - d->prev_luma[i] - (float)change);
+
+        d->carried->depth[i] = d->prev->depth[i];
+        d->carried->trust[i] = difference < STILL ? d->prev->trust[i] * TRUST_KEPT * (1 - difference / STILL) : 0;
+        carried += d->carried->trust[i] > 0;
+    }
+    return carried;
+}
+
+static int has_reference(const FsrNode *n)
+{
+    for (int i = 0; n->has_motion && i < n->motion.hdr.nb_refs; i++)
+        if (n->ref[i])
+            return 1;
+    return 0;
+}
+
+int fsr_depth_carry(FsrEngine *e, FsrNode *n)
+{
+    FsrDepth *d = e->depth;
+    const int size = d->w * d->h;
+    uint64_t  carried = 0;
+
+    fsr_depth_reduce_luma(e);
+    d->share = 0;
+    if (d->cfg.fill == FSR_DEPTH_HOLD || (!has_reference(n) && !d->prev))
+        return 0;
+    d->carried = map_new(d);
+    if (!d->carried)
+        return -ENOMEM;
+    if (has_reference(n)) {
+        memset(d->carried->trust, 0, size * sizeof(*d->carried->trust));
+        for (int w = 0; w < e->cfg.nb_workers; w++)
+            e->scratch[w].sum[0] = 0;
+        fsr_engine_execute(e, carry_stripe, fsr_motion_stripes(n));
+        for (int w = 0; w < e->cfg.nb_workers; w++)
+            carried += e->scratch[w].sum[0];
+    } else {
+        carried = carry_still(d);
+    }
+    d->share = (double)carried / size;
+    return 0;
+}
+
+int fsr_depth_lost(const FsrEngine *e)
+{
+    return e->depth->cfg.fill == FSR_DEPTH_TRANSFER && e->depth->share < 1 - LOST_MAX;
+}
+
+/* Filling -------------------------------------------------------------------- */
+
+/* Mean of the neighbours that have depth, those of like luma first; 0 if there is none */
+static float around(const FsrDepth *d, const FsrDepthMap *m, int x, int y)
+{
+    const float here = d->luma[y * d->w + x];
+    float sum = 0, weights = 0;
+
+    for (int j = y > 0 ? y - 1 : 0; j <= y + 1 && j < d->h; j++)
+        for (int i = x > 0 ? x - 1 : 0; i <= x + 1 && i < d->w; i++) {
+            const int at = j * d->w + i;
+            int       step;
+
+            if (m->trust[at] <= 0)
+                continue;
+            step     = (int)fabsf(d->luma[at] - here);
+            sum     += m->depth[at] * d->similar[step < 255 ? step : 255];
+            weights += d->similar[step < 255 ? step : 255];
+        }
+    return weights > 0 ? sum / weights : 0;
+}
+
+/* Continue depth into holes, ring by ring from their borders; each sample takes from those that have depth then. */
+static void fill_holes(FsrDepth *d, FsrDepthMap *m)
+{
+    const int size = d->w * d->h;
+    int nb = 0, left;
+
+    for (int i = 0; i < size; i++)
+        if (m->trust[i] <= 0)
+            d->queue[nb++] = i;
+    for (left = nb; left; ) {
+        int kept = 0, filled = 0;
+
+        for (int k = 0; k < left; k++) {
+            const int   i = d->queue[k];
+            const float v = around(d, m, i % d->w, i / d->w);
+
+            if (v > 0) {
+                m->depth[i] = v;
+                d->queue[size + filled++] = i;
+            } else {
+                d->queue[kept++] = i;
+            }
+        }
+        for (int k = 0; k < filled; k++)        /* now they count */
+            m->trust[d->queue[size + k]] = TRUST_FILLED;
+        if (!filled)
+            break;
+        left = kept;
+    }
+}
+
+/* Key frames ------------------------------------------------------------------ */
+
+enum { BINS = 2048 };           /* of logarithms from -2 to 2 */
+
+/* Median of log(predicted / carried) over what was carried */
+static float scale_between(FsrDepth *d, const FsrDepthMap *m, const float *predicted)
+{
+    const int size = d->w * d->h;
+    uint32_t  nb = 0, below = 0;
+    int       bin = 0;
+
+    memset(d->counts, 0, BINS * sizeof(*d->counts));
+    for (int i = 0; i < size; i++) {
+        float v;
+
+        if (m->trust[i] <= TRUST_FILLED)
+            continue;
+        v = (logf(predicted[i] / m->depth[i]) + 2) * (BINS / 4);
+        d->counts[v > 0 ? v < BINS - 1 ? (int)v : BINS - 1 : 0]++;
+        nb++;
+    }
+    if (!nb)
+        return 0;
+    while (below + d->counts[bin] <= nb / 2)
+        below += d->counts[bin++];
+    return (bin + 0.5f) / (BINS / 4) - 2;
+}
+
+/* m is what the network said; make it the mean with what was carried. */
+static void join(FsrDepth *d, FsrDepthMap *m)
+{
+    const int   size = d->w * d->h;
+    const float scale = expf(-scale_between(d, d->carried, m->depth) * (1 - SCALE_GAIN));
+
+    for (int i = 0; i < size; i++) {
+        const float net = m->depth[i] * scale, old = d->carried->depth[i], trust = d->carried->trust[i];
+        const float apart = trust > 0 ? logf(net / old) / AGREES : 0;
+        const float weight = trust / (1 + apart * apart);
+        const float v = (net + old * weight) / (1 + weight);
+
+        m->depth[i] = v < FSR_DEPTH_MIN ? FSR_DEPTH_MIN : v > FSR_DEPTH_MAX ? FSR_DEPTH_MAX : v;
+        m->trust[i] = weight + 1 < TRUST_MAX ? weight + 1 : TRUST_MAX;
+    }
+}
+
+/* What later pictures without vectors compare with */
+static void remember(FsrEngine *e, const FsrNode *n)
+{
+    FsrDepth *d = e->depth;
+    float    *luma = d->luma;
+
+    if (d->cfg.fill == FSR_DEPTH_HOLD || (n->has_motion && !n->kept))
+        return;
+    fsr_depth_map_unref(&d->prev);
+    d->prev      = map_ref(n->depth);
+    d->luma      = d->prev_luma;
+    d->prev_luma = luma;
+}
+
+static int depth_key(FsrEngine *e, FsrNode *n)
+{
+    FsrDepth *d = e->depth;
+    const int size = d->w * d->h;
+
+    n->depth = map_new(d);
+    if (!n->depth)
+        return -ENOMEM;
+    fsr_depth_network(e, n->depth->depth);
+    n->depth->source = n->display;
+    for (int i = 0; i < size; i++)
+        n->depth->trust[i] = 1;
+    if (d->carried && d->share > SAME_SCENE && n->stats.intra < 0.6f + (n->motion.hdr.type == 'I' || !has_reference(n)))
+        join(d, n->depth);
+    n->stats.transferred = 0;
+    fsr_depth_map_unref(&d->carried);
+    fsr_depth_output(e, n);
+    remember(e, n);
+    return 0;
+}
+
+/* fill=hold: the latest key frame shown before, or the first one behind */
+static FsrDepthMap *held(const FsrNode *n)
+{
+    FsrDepthMap *best = NULL;
+
+    for (int i = 0; i < n->motion.hdr.nb_refs; i++) {
+        FsrDepthMap *m = n->ref[i] ? n->ref[i]->depth : NULL;
+
+        if (m && (!best || (m->source <= n->display ? best->source > n->display || m->source > best->source
+                                                    : best->source > n->display && m->source < best->source)))
+            best = m;
+    }
+    return best;
+}
+
+static int depth_fill(FsrEngine *e, FsrNode *n)
+{
+    FsrDepth *d = e->depth;
+
+    if (d->cfg.fill == FSR_DEPTH_HOLD) {
+        n->depth = map_ref(held(n));
+        n->stats.transferred = 1;
+    } else {
+        n->depth   = d->carried;
+        d->carried = NULL;
+        n->stats.transferred = d->share;
+        fill_holes(d, n->depth);
+    }
+    fsr_depth_output(e, n);
+    remember(e, n);
+    return 0;
+}
+
+const FsrTask fsr_task_depth = { "depth", depth_key, depth_fill, NULL };
+
+/* Setting up ------------------------------------------------------------------- */
+
+static int check_config(const FsrDepthConfig *c)
+{
+    return c->format >= FSR_DEPTH_GRAY8 && c->format <= FSR_DEPTH_COLOR && c->fill >= FSR_DEPTH_HOLD && c->fill <= FSR_DEPTH_TRANSFER &&
+           c->near >= 0 && c->far > c->near && c->sample_aspect > 0 && c->kr > 0 && c->kb > 0 && c->kr + c->kb < 1;
+}
+
+int fsr_depth_init(FsrEngine *e, char *err, size_t err_size)
+{
+    FsrDepth *d = e->depth = calloc(1, sizeof(*d));
+    size_t    size;
+    int       ret;
+
+    if (!d) {
+        snprintf(err, err_size, "out of memory");
+        return -ENOMEM;
+    }
+    d->cfg = *e->cfg.depth;
+    e->cfg.depth = &d->cfg;
+    if (!check_config(&d->cfg)) {
+        snprintf(err, err_size, "invalid depth configuration: far must be more than near");
+        return -EINVAL;
+    }
+    ret = fsr_depth_net_init(e, err, err_size);
+    if (ret < 0)
+        return ret;
+    size = (size_t)d->w * d->h;
+    d->prev_luma = malloc(size * sizeof(*d->prev_luma));
+    d->queue     = malloc(2 * size * sizeof(*d->queue));
+    d->counts    = malloc(65536 * sizeof(*d->counts));
+    if (!d->prev_luma || !d->queue || !d->counts || fsr_depth_out_init(e) < 0) {
+        snprintf(err, err_size, "out of memory");
+        return -ENOMEM;
+    }
+    for (int i = 0; i < 256; i++)
+        d->similar[i] = expf(-i / 8.0f) + 1e-4f;
+    return 0;
+}
+
+void fsr_depth_free(FsrEngine *e)
+{
+    FsrDepth *d = e->depth;
+
+    if (!d)
+        return;
+    fsr_depth_map_unref(&d->carried);
+    fsr_depth_map_unref(&d->prev);
+    fsr_depth_axis_free(&d->map_x);
+    fsr_depth_axis_free(&d->map_y);
+    fsr_depth_axis_free(&d->net_x);
+    fsr_depth_axis_free(&d->net_y);
+    fsr_depth_axis_free(&d->chroma_x);
+    fsr_depth_axis_free(&d->chroma_y);
+    free(d->luma);
+    free(d->rgb);
+    free(d->net);
+    free(d->half);
+    free(d->queue);
+    free(d->counts);
+    free(d->up_x);
+    free(d->up_f);
+    free(d->prev_luma);
+    free(d);
+    e->depth = NULL;
+}
