@@ -8,6 +8,7 @@
 typedef struct FsrDepthMap {
     int     refs;
     int64_t source;             /* display number of the key frame that it comes from */
+    float   pending;            /* logarithm of the factor by which its scale is still to change */
     float  *depth;              /* metres, FSR_DEPTH_MIN to FSR_DEPTH_MAX */
     float  *trust;              /* how many of the network's predictions a sample rests on; 0: nothing was carried */
 } FsrDepthMap;
@@ -35,6 +36,7 @@ typedef struct FsrDepth {
     float *half;                /* output, 2x2 averaged */
     FsrDepthMap *carried;       /* what was carried to the picture in work, NULL: nothing */
     double share;               /* of its area */
+    float  factor[FSR_MAX_REFS];    /* change of scale since each reference */
     int   *queue;               /* of hole filling */
     uint32_t *counts;           /* histogram */
     float  similar[256];        /* weight of samples whose luma differs by so many steps */
