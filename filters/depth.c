@@ -21,7 +21,7 @@
 #define TRUST_KEPT   0.98f          /* of it after each picture */
 #define TRUST_FILLED 0.005f         /* what was continued from around */
 /* Pictures over which the scale goes over to that of a key frame. */
-#define RAMP         4
+#define RAMP         8
 /* A prediction that differs by this (logarithm) from what was carried counts twice against it. */
 #define AGREES       0.25f
 /* More of the area without anything carried than this: the network is asked. */

@@ -29,8 +29,10 @@ void fsr_depth_size(int width, int height, double sample_aspect, int *map_w, int
         return;
     *map_w = 2 * (int)(w / longest * FSR_DEPTH_SIDE / 2 + 0.5);
     *map_h = 2 * (int)(height / longest * FSR_DEPTH_SIDE / 2 + 0.5);
-    *map_w = *map_w < 2 ? 2 : *map_w > width ? width : *map_w;
-    *map_h = *map_h < 2 ? 2 : *map_h > height ? height : *map_h;
+    *map_w = *map_w < 2 ? 2 : *map_w;
+    *map_h = *map_h < 2 ? 2 : *map_h;
+    *map_w = *map_w > width ? width : *map_w;
+    *map_h = *map_h > height ? height : *map_h;
 }
 
 /* n samples over the part of the axis from 0 to 1 that the network would see at the scale it was trained for */
