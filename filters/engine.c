@@ -549,6 +549,7 @@ static int set_up(FsrEngine *e, char *err, size_t err_size)
 
     if (e->cfg.depth) {
         e->cfg.scale = 1;
+        e->cfg.fill  = FSR_FILL_BICUBIC;
         e->cfg.show  = FSR_SHOW_PICTURE;
     }
     e->task = e->cfg.depth ? fsr_task_depth : *tasks[e->cfg.fill];

@@ -216,8 +216,6 @@ int  fsr_show_map(struct FsrEngine *e, const FsrNode *n, int key);
 int    fsr_fuse_init(struct FsrEngine *e, char *err, size_t err_size);
 void   fsr_fuse_free(struct FsrEngine *e);
 
-/* tasks */
-extern const FsrTask fsr_task_bicubic, fsr_task_detail, fsr_task_fast, fsr_task_fuse;
 /* depth.c ------------------------------------------------------------------ */
 
 /* Buffers and plan of the depth task. -EINVAL (the reason in err), -ENOMEM, or what planning gave. */
@@ -230,8 +228,7 @@ int  fsr_depth_lost(const struct FsrEngine *e);
 void fsr_depth_map_unref(struct FsrDepthMap **m);
 
 /* tasks */
-extern const FsrTask fsr_task_depth;
-extern const FsrTask fsr_task_bicubic, fsr_task_detail, fsr_task_fast;
+extern const FsrTask fsr_task_bicubic, fsr_task_detail, fsr_task_fast, fsr_task_fuse, fsr_task_depth;
 int  fsr_sr_key(struct FsrEngine *e, FsrNode *n);
 
 #endif /* FILTERS_TASK_H */
