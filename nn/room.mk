@@ -35,3 +35,6 @@ ALL_DEPS += $(O)/bin/nn_bench
 # runs the operator tests that ONNX publishes
 PROGRAM_nn_onnx := tests/tools/nn_onnx.c
 CHECK_DEPS += $(O)/bin/nn_onnx
+
+# what number formats cost
+PROGRAM_nn_price := tests/tools/nn_price.c samples/downscale.c samples/y4m.c

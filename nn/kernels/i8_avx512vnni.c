@@ -19,6 +19,7 @@ typedef vec fvec;
 #define i_or(a, b)         _mm512_or_si512(a, b)
 #define i_add(a, b)        _mm512_add_epi32(a, b)
 #define i_shift(a, n)      _mm512_sll_epi32(a, _mm_cvtsi32_si128(n))
+#define i_align(b, a, k)   ((k) ? _mm512_alignr_epi32(b, a, (k)) : (a))
 #define win_load(p)        i_load(p)
 #define w_load(p)          _mm512_set1_epi32((int)*(p))
 #define w_pack(d, w)       memcpy(d, w, 4)

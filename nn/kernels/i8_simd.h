@@ -14,6 +14,7 @@
  *                            ones, the lower bits to *low
  *   i_float(a, scale, relu), f_store, f_store4
  *   i_part(v, low, k)        a tap's byte of a wide value, in place k of its word
+ *   i_align(b, a, k)         words k to k + VL - 1 of a and b; or not at all
  *   BLOCK_S, BLOCK_C         vectors of samples and planes in registers at once
  */
 #include "nn/kernels/i8.h"
@@ -93,6 +94,25 @@ INLINE void store_floats(const Row *t, int o, int x, int n, ivec (*acc)[BLOCK_S]
     }
 }
 
+#ifdef i_align
+/* Products of one word of input in K columns with N single planes: too few to hide a load for each
+ * column, which would cross a cache line; registers are moved by samples instead. */
+INLINE void columns(const uint32_t *in, const uint32_t *w, size_t next, ivec (*acc)[BLOCK_S], const int N,
+                    const int S, const int K)
+{
+    ivec v[BLOCK_S + 1];
+
+    UNROLL for (int s = 0; s <= S; s++)
+        v[s] = i_load(in + s * VL);
+    UNROLL for (int kx = 0; kx < K; kx++)
+        UNROLL for (int s = 0; s < S; s++) {
+            ivec moved = i_align(v[s + 1], v[s], kx);
+            UNROLL for (int k = 0; k < N; k++)
+                acc[k][s] = i_dot(acc[k][s], moved, w_load(w + k * next + kx * 4));
+        }
+}
+#endif
+
 /* N sums of S vectors of samples from x on, the weights of G of them side by side. */
 INLINE void sums(const Row *t, const uint32_t *w, int x, ivec (*acc)[BLOCK_S], const int N,
                  const int G, const int S)
@@ -107,6 +127,18 @@ INLINE void sums(const Row *t, const uint32_t *w, int x, ivec (*acc)[BLOCK_S], c
         for (int g = 0; g < c->groups; g++) {
             const uint32_t *in = t->rows[ky] + (size_t)g * t->pitch + x;
 
+#ifdef i_align
+            if (G == 1 && c->kw == 5) {
+                columns(in, w, next, acc, N, S, 5);
+                w += 5 * 4 * W_WORDS;
+                continue;
+            }
+            if (G == 1 && c->kw == 3) {
+                columns(in, w, next, acc, N, S, 3);
+                w += 3 * 4 * W_WORDS;
+                continue;
+            }
+#endif
             for (int kx = 0; kx < c->kw; kx++, in++, w += 4 * W_WORDS) {
                 win v[BLOCK_S];
 
