@@ -23,6 +23,7 @@ help:
 	@echo 'make check       all tests; TESTS="name ..." runs some of them'
 	@echo 'make check-asan  unit tests with address and undefined-behaviour sanitizers'
 	@echo 'make check-records  FFmpeg and libde265 record the same motion, on every real stream'
+	@echo 'make check-untouched  the pictures are those of an FFmpeg without our edits, on every real stream'
 	@echo 'make evaluate    measure quality and speed; CLIPS="a.y4m ..." ARGS="..."'
 	@echo 'make bench       speed of the parts against their references'
 	@echo 'make lib         only build/lib/libfastsr.a'

@@ -16,7 +16,7 @@ typedef struct Dump {
     AVFormatContext *fmt;
     AVCodecContext  *dec;
     int              stream;
-    int              all_cells;
+    int              all_cells, all_blocks;
     int              threads, thread_type;
     const char      *decoder;
     FsrMotion        motion;
@@ -26,7 +26,7 @@ typedef struct Dump {
 } Dump;
 
 static const char usage[] =
-    "Usage: fsmv_dump [-d hevc|libde265] [--cells] [--threads N] [--thread-type frame|slice] FILE\n"
+    "Usage: fsmv_dump [-d hevc|libde265] [--cells] [--blocks] [--threads N] [--thread-type frame|slice] FILE\n"
     "Prints what the HEVC decoder recorded of each picture, in output order:\n"
     "  n          picture, counted from 0\n"
     "  number     the same in decoding order, counted from 1; poc: picture order count\n"
@@ -41,14 +41,15 @@ static const char usage[] =
     "  -d, --decoder  FFmpeg's own (hevc, the default) or libde265\n"
     "  --cells    print every cell as well: x y mode flags QP, and for each list used\n"
     "             number/poc of the reference and the vector in quarter samples\n"
+    "  --blocks   print every block: the same with its size in cells, WxH, after x y\n"
     "  --threads  decoder threads (1);  --thread-type: how they share the work (frame)\n";
 
 static const char *const kind_names[] = { "TRAIL", "TSA", "STSA", "RADL", "RASL", "BLA", "CRA", "IDR" };
 static const char *const mode_names[] = { "unknown", "intra", "inter", "skip" };
 
-static void print_cell(const Dump *d, const FsrCell *c, int x, int y)
+static void print_cell(const Dump *d, const FsrCell *c)
 {
-    printf("  %d %d %s %s%s%d", x, y, mode_names[c->mode],
+    printf(" %s %s%s%d", mode_names[c->mode],
            c->flags & FSR_BLOCK_RESIDUAL ? "r" : "-", c->flags & FSR_BLOCK_LOSSLESS ? "l " : "- ", c->qp);
     for (int l = 0; l < 2; l++) {
         const FsrRef *ref = &d->motion.refs[c->ref[l]];
@@ -94,8 +95,16 @@ static void print_record(const Dump *d)
            h->nb_slices, h->nb_refs, h->nb_held, h->missing_ctbs, (double)count[FSR_INTRA] / n,
            (double)count[FSR_INTER] / n, (double)count[FSR_SKIP] / n, d->motion.nb_bad, h->size,
            fsr_motion_checksum(&d->motion, d->cells));
-    for (int i = 0; d->all_cells && i < n; i++)
-        print_cell(d, &d->cells[i], i % w, i / w);
+    for (int i = 0; d->all_cells && i < n; i++) {
+        printf("  %d %d", i % w, i / w);
+        print_cell(d, &d->cells[i]);
+    }
+    for (uint32_t i = 0; d->all_blocks && i < h->nb_blocks; i++) {
+        const FsrBlock *b = &d->motion.blocks[i];
+
+        printf("  %d %d %dx%d", b->x, b->y, b->w, b->h);
+        print_cell(d, &d->cells[b->y * w + b->x]);
+    }
 }
 
 static int print_picture(Dump *d, const AVFrame *f)
@@ -206,7 +215,7 @@ static int dump(Dump *d, const char *file)
 static int parse(Dump *d, int argc, char **argv)
 {
     static const struct option options[] = {
-        { "cells", no_argument, NULL, 'c' },      { "threads", required_argument, NULL, 't' },
+        { "cells", no_argument, NULL, 'c' }, { "blocks", no_argument, NULL, 'b' }, { "threads", required_argument, NULL, 't' },
         { "thread-type", required_argument, NULL, 'y' }, { "decoder", required_argument, NULL, 'd' }, { "help", no_argument, NULL, 'h' }, { 0 },
     };
     char *end;
@@ -216,6 +225,9 @@ static int parse(Dump *d, int argc, char **argv)
         switch (c) {
         case 'c':
             d->all_cells = 1;
+            break;
+        case 'b':
+            d->all_blocks = 1;
             break;
         case 't':
             d->threads = strtol(optarg, &end, 10);

@@ -60,7 +60,25 @@ CHECK_DEPS += build/bin/pixel_proof build/bin/damage build/bin/check_records
 check-records: all build/bin/check_records
 	@tests/check_records.sh
 
+# FFmpeg of the same version without our edits: what decoding HEVC takes, as far as it matters here.
+PLAIN_FLAGS = --cc='$(CC)' $(filter --disable-x86asm,$(FFMPEG_FLAGS)) --disable-autodetect --disable-doc --disable-debug \
+	--disable-network --disable-everything --enable-decoder=hevc --enable-parser=hevc --enable-protocol=file,pipe \
+	--enable-demuxer=hevc,mov,matroska,mpegts --enable-muxer=framemd5,null --enable-encoder=rawvideo,wrapped_avframe \
+	--enable-filter=scale,format,null,fps,transpose,hflip,vflip,rotate --enable-bsfs
+build/plain-src/.unpacked: build/ffmpeg-src/.unpacked
+	@codec_hooks/get_ffmpeg.sh \
+		'$(if $(FFMPEG_SOURCE:debian=),$(FFMPEG_SOURCE),$(shell ls -t build/apt/ffmpeg_*.orig.tar.* 2>/dev/null | head -n 1))' \
+		build/plain-src build/apt
+	@touch $@
+build/plain/ffmpeg: build/plain-src/.unpacked
+	@mkdir -p $(@D) && ln -sfn ../plain-src $(@D)/src
+	@cd $(@D) && ./src/configure $(PLAIN_FLAGS) --extra-cflags=-w >configure.out 2>&1 || { tail -n 20 configure.out; exit 1; }
+	$(MAKE) -C $(@D) --no-print-directory ffmpeg
+
+check-untouched: all build/plain/ffmpeg
+	@tests/check_untouched.sh
+
 bench: bench-hook
 bench-hook: all
 	codec_hooks/bench_hook.sh
-.PHONY: bench bench-hook check-records
+.PHONY: bench bench-hook check-records check-untouched

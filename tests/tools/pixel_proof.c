@@ -1,11 +1,12 @@
 /*
- * pixel_proof YUV WIDTH HEIGHT < CELLS
+ * pixel_proof YUV WIDTH HEIGHT < BLOCKS
  *
- * Proves motion records by the pixels. CELLS is what `fsmv_dump --cells` prints of a stream
+ * Proves motion records by the pixels. BLOCKS is what `fsmv_dump --blocks` prints of a stream
  * that was coded without in-loop filters, YUV its decoded pictures (yuv420p, 8 bit). There
- * every cell that has no residual must equal its prediction, computed here anew from the
+ * every block that has no residual must equal its prediction, computed here anew from the
  * pictures that its reference numbers and vectors point to (H.265 8.5.3.3.3 and 8.5.3.3.4,
- * luma), and no cell may be unknown. Prints how many cells of which kind were compared; status 1 when one differs.
+ * luma), and none may be unknown. Prints how many 4x4 cells of which kind were compared (of
+ * blocks in shapes 2:1 and, from asymmetric partitions, 4:1 and 4:3); status 1 when a block differs.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,19 +20,19 @@ typedef struct Ref {
     int weighted;
 } Ref;
 
-typedef struct Cell {
-    int picture, x, y, skip;
+typedef struct Block {
+    int picture, x, y, w, h, skip;      /* x y w h in units of 4 samples */
     int nb_refs;
     Ref ref[2];
-} Cell;
+} Block;
 
 typedef struct Proof {
     int w, h, nb_pictures;
     uint8_t *yuv;
     long *index;                        /* picture by number, -1 = none */
     size_t nb_numbers;
-    Cell *cells;
-    size_t nb_cells, alloc;
+    Block *blocks;
+    size_t nb_blocks, alloc;
 } Proof;
 
 static void die(const char *what)
@@ -86,7 +87,7 @@ static int clip(int v)
     return v < 0 ? 0 : v > 255 ? 255 : v;
 }
 
-static int combine(const Cell *c, const int v[2])
+static int combine(const Block *c, const int v[2])
 {
     const Ref *a = &c->ref[0], *b = &c->ref[1];
     int log2_wd, d;
@@ -105,7 +106,7 @@ static int combine(const Cell *c, const int v[2])
                  ((a->offset + b->offset + 1) << log2_wd)) >> (log2_wd + 1));
 }
 
-static int cell_differs(const Proof *p, const Cell *c)
+static int block_differs(const Proof *p, const Block *c)
 {
     const uint8_t *ref[2] = { NULL, NULL };
 
@@ -115,8 +116,8 @@ static int cell_differs(const Proof *p, const Cell *c)
             return 1;
         ref[l] = luma(p, p->index[n]);
     }
-    for (int y = c->y * 4; y < c->y * 4 + 4; y++)
-        for (int x = c->x * 4; x < c->x * 4 + 4; x++) {
+    for (int y = c->y * 4; y < (c->y + c->h) * 4; y++)
+        for (int x = c->x * 4; x < (c->x + c->w) * 4; x++) {
             int v[2] = { 0, 0 };
             for (int l = 0; l < c->nb_refs; l++)
                 v[l] = predict(p, ref[l], x, y, c->ref[l].mx, c->ref[l].my);
@@ -160,16 +161,16 @@ static void read_picture(Proof *p, const char *line, int *picture)
     p->index[number] = *picture;
 }
 
-static void read_cell(Proof *p, const char *line, int picture)
+static void read_block(Proof *p, const char *line, int picture)
 {
-    Cell c = { .picture = picture };
+    Block c = { .picture = picture };
     char mode[16], flags[16];
     int qp, used;
 
-    if (sscanf(line, " %d %d %15s %15s %d%n", &c.x, &c.y, mode, flags, &qp, &used) != 5)
-        die("a cell that cannot be read");
+    if (sscanf(line, " %d %d %dx%d %15s %15s %d%n", &c.x, &c.y, &c.w, &c.h, mode, flags, &qp, &used) != 7)
+        die("a block that cannot be read");
     if (!strcmp(mode, "unknown"))
-        die("a cell is unknown");
+        die("a block is unknown");
     c.skip = !strcmp(mode, "skip");
     if ((!c.skip && strcmp(mode, "inter")) || flags[0] == 'r')
         return;
@@ -185,12 +186,18 @@ static void read_cell(Proof *p, const char *line, int picture)
             line += used;
         }
     }
-    if (p->nb_cells == p->alloc) {
+    if (p->nb_blocks == p->alloc) {
         p->alloc = p->alloc * 2 + 1024;
-        if (!(p->cells = realloc(p->cells, p->alloc * sizeof(*p->cells))))
+        if (!(p->blocks = realloc(p->blocks, p->alloc * sizeof(*p->blocks))))
             die("no memory");
     }
-    p->cells[p->nb_cells++] = c;
+    p->blocks[p->nb_blocks++] = c;
+}
+
+/* Is one side n / d of the other? */
+static int shape(const Block *b, int n, int d)
+{
+    return b->w * d == b->h * n || b->h * d == b->w * n;
 }
 
 int main(int argc, char **argv)
@@ -198,30 +205,34 @@ int main(int argc, char **argv)
     Proof p = { 0 };
     char line[512];
     int picture = -1;
-    long differ = 0, full = 0, both = 0, weighted = 0, skip = 0;
+    long cells = 0, differ = 0, full = 0, both = 0, weighted = 0, skip = 0, halves = 0, asymmetric = 0;
 
     if (argc != 4 || (p.w = atoi(argv[2])) <= 0 || (p.h = atoi(argv[3])) <= 0)
-        die("usage: pixel_proof YUV WIDTH HEIGHT < CELLS");
+        die("usage: pixel_proof YUV WIDTH HEIGHT < BLOCKS");
     read_yuv(&p, argv[1]);
     while (fgets(line, sizeof(line), stdin))
         if (line[0] == 'n')
             read_picture(&p, line, &picture);
         else
-            read_cell(&p, line, picture);
-    for (size_t i = 0; i < p.nb_cells; i++) {
-        const Cell *c = &p.cells[i];
+            read_block(&p, line, picture);
+    for (size_t i = 0; i < p.nb_blocks; i++) {
+        const Block *b = &p.blocks[i];
+        const int n = b->w * b->h;
 
-        full     += !((c->ref[0].mx | c->ref[0].my | c->ref[1].mx | c->ref[1].my) & 3);
-        both     += c->nb_refs == 2;
-        weighted += c->ref[0].weighted || c->ref[1].weighted;
-        skip     += c->skip;
-        if (cell_differs(&p, c) && differ++ < 5)
-            printf("picture %d cell %d,%d differs from its prediction\n", c->picture, c->x, c->y);
+        cells      += n;
+        full       += n * !((b->ref[0].mx | b->ref[0].my | b->ref[1].mx | b->ref[1].my) & 3);
+        both       += n * (b->nb_refs == 2);
+        weighted   += n * (b->ref[0].weighted || b->ref[1].weighted);
+        skip       += n * b->skip;
+        halves     += n * shape(b, 1, 2);
+        asymmetric += n * (shape(b, 1, 4) || shape(b, 3, 4));
+        if (block_differs(&p, b) && differ++ < 5)
+            printf("picture %d block %d,%d %dx%d differs from its prediction\n", b->picture, b->x, b->y, b->w, b->h);
     }
-    printf("%zu cells compared (%ld skipped, %ld with full-sample vectors, %ld with two references, "
-           "%ld weighted), %ld differ\n", p.nb_cells, skip, full, both, weighted, differ);
-    free(p.cells);
+    printf("%ld cells compared (%ld skipped, %ld full-sample, %ld bipredicted, %ld weighted, %ld in halves, "
+           "%ld asymmetric), %ld blocks differ\n", cells, skip, full, both, weighted, halves, asymmetric, differ);
+    free(p.blocks);
     free(p.index);
     free(p.yuv);
-    return differ || !p.nb_cells;
+    return differ || !p.nb_blocks;
 }
