@@ -422,7 +422,7 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
     for (int i = 0; i < FSR_STATE; i++)
         if (!(f->state[i] = fsr_plane_get(&e->lr_pool)))
             goto nomem;
-    return fsr_nn_plan(&e->plan, e->cfg.net, fmt->width, fmt->height, e->cfg.nb_workers, err, err_size);
+    return fsr_nn_plan_as(&e->plan, e->cfg.net, fmt->width, fmt->height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
 nomem:
     snprintf(err, err_size, "out of memory");
     return -ENOMEM;
