@@ -16,7 +16,7 @@
 #define STATE_LIMIT 4           /* larger values are cut; leaves the luma filters room for overshoot */
 #define TILE        16          /* samples of the small picture; the unit in which the network is left out */
 #define DEFAULT_QP  30          /* without a record */
-#define ENOUGH      32          /* mismatch in 1/64 steps under which the network has nothing to add */
+#define ENOUGH      8           /* mismatch in 1/64 steps under which the network has nothing to add */
 #define REPAY       8           /* pictures over which a debt is paid back */
 #define STRIP       4           /* rows of tiles that threads work on as one, roughly */
 #define SIDE        0.65        /* of the halo, that a side of a tile costs: the mean over layers is half of it, the rest are corners */
