@@ -73,6 +73,8 @@ static inline int fsr_frame_motion_import(FsrFrameMotion *m, const AVFrame *f, c
                                      .motion_scale = v.motion_scale };
         m->estimated |= v.source > 0 && f->pict_type != AV_PICTURE_TYPE_B;
     }
+    for (size_t i = 0; m->estimated && i < nb; i++)
+        m->vectors[i].motion_scale = 0;             /* mestimate leaves it as it was in memory */
     r = fsr_record_open(m->record, m->capacity, f->width, f->height);
     r->bit_depth = desc->comp[0].depth;
     return fsr_import_vectors(&m->import, r, m->vectors, nb, f->pict_type == AV_PICTURE_TYPE_B && !m->estimated);
