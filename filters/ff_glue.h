@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libavutil/avstring.h"
@@ -143,14 +144,16 @@ static int fsr_check_frame(AVFilterContext *ctx, const AVFilterLink *inlink, con
 
 typedef struct FsrStatsFile {
     FILE *file;
-    char *part;                 /* written under this name, renamed when complete */
+    char *part;                 /* written under this name, renamed when complete; devices and pipes have their own */
 } FsrStatsFile;
 
 static int fsr_stats_open(AVFilterContext *ctx, FsrStatsFile *s, const char *path, const char *columns)
 {
+    struct stat st;
+
     if (!path)
         return 0;
-    s->part = av_asprintf("%s.part", path);
+    s->part = av_asprintf(stat(path, &st) || S_ISREG(st.st_mode) ? "%s.part" : "%s", path);
     if (!s->part)
         return AVERROR(ENOMEM);
     s->file = fopen(s->part, "w");

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /** The colour tags of the header that these tools know; the first that fits is the one written. */
 static const struct {
@@ -184,7 +185,8 @@ static const char *colour_tag(const FsrY4mFormat *f)
 int fsr_y4m_create(FsrY4m *y, const char *path, const FsrY4mFormat *fmt)
 {
     const char *tag = colour_tag(fmt);
-    int to_file = strcmp(path, "-") != 0;
+    int to_file = strcmp(path, "-") != 0, is_part;
+    struct stat st;
 
     memset(y, 0, sizeof(*y));
     y->fmt = *fmt;
@@ -192,14 +194,15 @@ int fsr_y4m_create(FsrY4m *y, const char *path, const FsrY4mFormat *fmt)
         return fail(y, -ENOSYS, "y4m cannot hold this format");
     y->path = strdup(to_file ? path : "standard output");
     y->raw = malloc((size_t)fmt->width * 2);
-    y->part = to_file ? malloc(strlen(path) + 6) : NULL;
-    if (!y->path || !y->raw || (to_file && !y->part))
+    is_part = to_file && (stat(path, &st) || S_ISREG(st.st_mode));     /* devices and pipes are written as they are */
+    y->part = is_part ? malloc(strlen(path) + 6) : NULL;
+    if (!y->path || !y->raw || (is_part && !y->part))
         return fail(y, -ENOMEM, "out of memory");
-    if (to_file)
+    if (is_part)
         sprintf(y->part, "%s.part", path);
-    y->file = to_file ? fopen(y->part, "wb") : stdout;
+    y->file = to_file ? fopen(is_part ? y->part : path, "wb") : stdout;
     if (!y->file)
-        return fail(y, -errno, "%s: %s", y->part, strerror(errno));
+        return fail(y, -errno, "%s: %s", is_part ? y->part : path, strerror(errno));
     fprintf(y->file, "YUV4MPEG2 W%d H%d F%d:%d Ip A%d:%d C%s XCOLORRANGE=%s\n", fmt->width, fmt->height,
             fmt->rate_num, fmt->rate_den, fmt->sar_num, fmt->sar_den, tag, fmt->full_range ? "FULL" : "LIMITED");
     return 0;
