@@ -123,7 +123,22 @@ static void prepare_stripe(void *arg, int stripe, int worker)
 
 /* Where the network is wanted ------------------------------------------------ */
 
-/* Mean mismatch of a tile's cells; more than any where something is not carried. */
+/* Less than a step between the darkest and the brightest sample, as on a black picture: there is nothing to sharpen. */
+static int is_flat(const FsrPlane *lr, int x0, int y0, int x1, int y1)
+{
+    int low = INT16_MAX, high = INT16_MIN;
+
+    for (int y = y0; y < y1 && high - low < 64; y++)
+        for (int x = x0; x < x1; x++) {
+            const int v = lr->data[y * lr->stride + x];
+
+            low  = v < low ? v : low;
+            high = v > high ? v : high;
+        }
+    return high - low < 64;
+}
+
+/* Mean mismatch of a tile's cells, more than any where something is not carried; 0 where the tile is flat. */
 static unsigned tile_error(const FsrEngine *e, const FsrNode *n, int tx, int ty)
 {
     const FsrCells *c  = &e->cells;
@@ -132,6 +147,8 @@ static unsigned tile_error(const FsrEngine *e, const FsrNode *n, int tx, int ty)
     const int       y1 = ty * TILE + TILE > n->lr->h ? n->lr->h : ty * TILE + TILE;
     unsigned        sum = 0, nb = 0;
 
+    if (is_flat(n->lr, tx * TILE, ty * TILE, x1, y1))
+        return 0;
     for (int cy = (ty * TILE + oy) / 4; cy <= (y1 - 1 + oy) / 4; cy++)
         for (int cx = (tx * TILE + ox) / 4; cx <= (x1 - 1 + ox) / 4; cx++) {
             sum += c->error[cy * c->w + cx];
