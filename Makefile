@@ -8,7 +8,8 @@
 #   CHECK_DEPS  what `make check` builds before it runs the tests
 #   ALL_DEPS    programs that `make` builds
 #   DEMO_DEPS   what `make demo` builds
-VERSION := 0.1.0
+VERSION_GIVEN := $(if $(filter command,$(origin VERSION)),$(VERSION))
+override VERSION := 0.1.0
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -24,6 +25,7 @@ help:
 	@echo 'make check-asan  unit tests with address and undefined-behaviour sanitizers'
 	@echo 'make check-records  FFmpeg and libde265 record the same motion, on every real stream'
 	@echo 'make check-untouched  the pictures are those of an FFmpeg without our edits, on every real stream'
+	@echo 'make check-ffmpeg VERSION=9.0.2   hook and filters in another FFmpeg (a version, directory, or tarball)'
 	@echo 'make evaluate    measure quality and speed; CLIPS="a.y4m ..." ARGS="..."'
 	@echo 'make bench       speed of the parts against their references'
 	@echo 'make lib         only build/lib/libfastsr.a'
@@ -136,8 +138,21 @@ $(O)/tests/%: $(O)/obj/tests/unit/%.o $(LIB)
 	$(call Q,LD)$(CC) $(SANITIZE) $(CONF_LDFLAGS) $^ -o $@ $(FSR_LIBS) $(CMOCKA_LIBS)
 $(O)/obj/tests/unit/%.o: FSR_CFLAGS += $(CMOCKA_CFLAGS)
 
-check: all unit-tests $(CHECK_DEPS)
+check: all unit-tests $(CHECK_DEPS) newest-ffmpeg
 	tests/run.sh $(TESTS)
+
+# FFmpeg in the newest version that the edits are known to fit, small; a test compares it with the default build.
+# It is left out where it cannot be fetched (status 2), or with TESTS that do not need it.
+NEWEST_FFMPEG = $(lastword $(shell sed -n 's/^\# Known to fit: FFmpeg //p' codec_hooks/edits.table))
+BUILD_VERSION = CC='$(CC)' FSR_LIBS='$(FSR_LIBS)' CONF_CFLAGS='$(CONF_CFLAGS)' CONF_LDFLAGS='$(CONF_LDFLAGS)' JOBS='$(JOBS)' \
+	codec_hooks/build_version.sh
+newest-ffmpeg: lib | all
+	@$(if $(and $(TESTS),$(filter-out version,$(TESTS))),:,$(BUILD_VERSION) $(NEWEST_FFMPEG) || [ $$? = 2 ])
+
+check-ffmpeg: all $(CHECK_DEPS)
+	@[ -n '$(VERSION_GIVEN)' ] || { echo 'make check-ffmpeg VERSION=9.0.2 (or a directory or tarball of FFmpeg)' >&2; exit 1; }
+	$(BUILD_VERSION) '$(VERSION_GIVEN)'
+	FFMPEG_VERSION='$(notdir $(VERSION_GIVEN))' STREAMS=all tests/run.sh version
 
 check-asan: | $(LIB_GEN)
 	$(MAKE) O=build/asan SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -g' unit-tests
@@ -188,4 +203,4 @@ bench: all $(DEMO_DEPS)
 	@tests/bench.sh
 	@echo; build/bin/nn_bench models/srcnn-915-x2.onnx --size 480x270
 
-.PHONY: all bench lib ffmpeg unit-tests check check-asan demo evaluate install clean distclean help
+.PHONY: all bench lib ffmpeg unit-tests check newest-ffmpeg check-ffmpeg check-asan demo evaluate install clean distclean help

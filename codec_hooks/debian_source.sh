@@ -4,6 +4,7 @@
 #
 #     . codec_hooks/debian_source.sh
 #     open_archive                    # in $work, which becomes absolute
+#     open_archive all                # the archive's other releases as well
 #     fetch --tar-only ffmpeg         # arguments for `apt-get source --download-only`
 #
 # apt runs with a configuration of its own in $work: the host's archives with source entries
@@ -72,6 +73,23 @@ END
         die "apt's sources name no Debian archive for $VERSION_CODENAME." "$otherwise"
 }
 
+# The same entries for all releases, where they are for one now.
+all_releases() {
+    for f in "$work"/sources/*; do
+        awk -v name="$VERSION_CODENAME" '
+            BEGIN { n = split("oldoldstable oldstable stable testing unstable experimental", all, " ") }
+            function is_release(s) { return s == name || s ~ /^(oldstable|stable|testing|unstable|sid)$/ }
+            tolower($1) == "suites:" && (is_release($2) || is_release($3)) {
+                $0 = $1; for (i = 1; i <= n; i++) $0 = $0 " " all[i]
+            }
+            $1 == "deb-src" {
+                for (k = 2; !is_release($k) && k < NF; k++) ;
+                if (is_release($k)) { for (i = 1; i < n; i++) { $k = all[i]; print }; $k = all[n] }
+            }
+            { print }' "$f" >"$f.all" && mv "$f.all" "$f"
+    done
+}
+
 open_archive() {
     [ ! -r /etc/os-release ] || . /etc/os-release
     if [ "${ID-}" != debian ] || [ -z "${VERSION_CODENAME-}" ] || ! command -v apt-get >/dev/null; then
@@ -85,6 +103,11 @@ open_archive() {
     flock 9
     write_apt_config
     export APT_CONFIG="$work/apt.conf"
+    if [ "${1-}" = all ]; then
+        all_releases
+        apt-get -q update >"$work/update.log" 2>&1 || :     # a mirror need not have all of them
+        return
+    fi
     apt-get -q update || die "The archive's index could not be fetched (see above). Is there a network?" "$otherwise"
 }
 

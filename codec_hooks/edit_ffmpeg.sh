@@ -5,14 +5,15 @@
 # TREE; links in TREE point at our sources under SRC. It can be run again after the
 # table has changed: every edited file has its original beside it (FILE.fsr-orig), and
 # files that come out unchanged keep their time, so that only what changed is rebuilt.
-# Says what it does, and stops at the first edit that does not fit.
+# Says what it does, and stops at the first edit that does not fit, naming file and text. A version
+# that the table does not name is tried, and that is said.
 set -eu
 
 tree=$1 table=$2 src=$3
 
 die() {
     echo "$table, line $n: $*" >&2
-    echo "This FFmpeg ($version) does not fit the edits; tested versions stand in $table." >&2
+    echo "This FFmpeg ($version) does not fit the edits; known to fit: ${known:-none}." >&2
     exit 1
 }
 
@@ -90,6 +91,11 @@ link() {
 
 n=0
 version=$(sed 's/^[^0-9]*//' "$tree/RELEASE")
+known=$(sed -n 's/^# Known to fit: FFmpeg *//p' "$table")
+case " $known " in
+*" $version "*|*'  '*) ;;
+*) echo "FFmpeg $version is not one of those known to fit ($known): trying." >&2 ;;
+esac
 find "$tree" -name '*.fsr-new' -exec rm -f {} +
 while IFS= read -r line; do
     n=$((n + 1))

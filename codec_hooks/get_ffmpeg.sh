@@ -2,8 +2,9 @@
 # get_ffmpeg.sh SOURCE DEST WORK
 #
 # Put a copy of FFmpeg's source into the directory DEST. SOURCE is "debian" (the source
-# package of the running Debian release, of which only the upstream tarball is taken), a
-# directory or a tarball; neither is changed. WORK keeps what is fetched.
+# package of the running Debian release, of which only the upstream tarball is taken),
+# "debian:VERSION" (that version from whatever release has it), a directory or a tarball;
+# neither is changed. WORK keeps what is fetched.
 set -eu
 
 source=$1 dest=$2 work=$3
@@ -19,9 +20,26 @@ fetch_debian() {
     tarball=$(ls -t "$work"/ffmpeg_*.orig.tar.* | head -n 1)
 }
 
+fetch_version() {
+    tarball=$work/ffmpeg_$1.orig.tar.xz
+    [ ! -e "$tarball" ] || return 0
+    open_archive all
+    tarball=$work/ffmpeg_$1.orig.tar.xz
+    echo "Looking for FFmpeg $1 in all Debian releases"
+    for v in $(apt-cache showsrc ffmpeg | sed -n 's/^Version: //p' | sort -rV); do
+        u=${v#*:}
+        [ "${u%-*}" != "$1" ] || [ -e "$tarball" ] || fetch --tar-only "ffmpeg=$v" || :
+    done
+    [ -e "$tarball" ] || die "$(tail -n 3 "$work/update.log")" "FFmpeg $1 could not be fetched; of FFmpeg there are:" \
+        "$(apt-cache showsrc ffmpeg | sed -n 's/^Version: \([0-9]*:\)*\(.*\)-.*/  \2/p' | sort -uV)"
+}
+
 case $source in
 debian)
     fetch_debian
+    ;;
+debian:*)
+    fetch_version "${source#debian:}"
     ;;
 *)
     tarball=$source

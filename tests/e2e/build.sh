@@ -35,8 +35,9 @@ run_ok "edits: that fit" edit
 is "edits: before, after, text over two lines" "$(cat "$tree/lib/a.c")" \
     "$(printf '%s\n' one '    1 & 2' 3 two new twice twice '    "x \\n@"')"
 is "edits: appended" "$(cat "$tree/lib/b.c")" "$(printf '%s\n' one last)"
-is "edits: a link where our source is there" "$(cat "$tree/lib/d.c")" "$(cat "$table")"
-is "edits: and only there" "$(ls "$tree/lib/c.c" 2>/dev/null)" ""
+is "edits: a link to our source" "$(cat "$tree/lib/d.c")" "$(cat "$table")"
+is "edits: and only where it is there" "$(ls "$tree/lib/c.c" 2>/dev/null)" ""
+is "edits: no word of a version where none is named" "$(cat "$TMP/stderr")" ""
 echo '- @ after @ lib/a.c @one@again' >"$table"
 run_ok "edits: again from the originals" edit
 is "edits: only the new ones are there" "$(cat "$tree/lib/a.c" "$tree/lib/b.c")" \
@@ -48,5 +49,13 @@ for case in 'twice occurs 2 times' 'none occurs 0 times'; do
     fails_cleanly "edits: anchor $case" "line 2: lib/a.c: .*${case#* }: $anchor" edit
     is "edits: no edit is made then" "$(cat "$tree/lib/b.c")" one
 done
+{ echo '# Known to fit: FFmpeg 5.1.9 9.0.2'; echo '- @ append @ lib/b.c @@last'; } >"$table"
+run_ok "edits: an unknown version is tried" edit
+is "edits: and told" "$(cat "$TMP/stderr")" "FFmpeg 7.1.5 is not one of those known to fit (5.1.9 9.0.2): trying."
+sed -i 's/9.0.2/7.1.5 &/' "$table"
+edit >/dev/null 2>"$TMP/stderr"
+is "edits: a known one is not" "$(cat "$TMP/stderr")" ""
+echo '- @ link @ lib/c.c @@none.c' >"$table"
+fails_cleanly "edits: no such source of ours" "no such source of ours: none.c" edit
 echo '- @ after @ lib/none.c @one@x' >"$table"
 fails_cleanly "edits: no such file" "no such file in FFmpeg's source: lib/none.c" edit
