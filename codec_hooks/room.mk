@@ -54,7 +54,7 @@ $(eval $(call av_program,fsmv_dump,codec_hooks/fsmv_dump.c))
 $(eval $(call av_program,check_records,tests/tools/check_records.c))
 
 PROGRAM_pixel_proof := tests/tools/pixel_proof.c
-PROGRAM_damage      := tests/tools/damage.c
+PROGRAM_damage      := tests/tools/damage.c tests/tools/damage_stream.c
 CHECK_DEPS += build/bin/pixel_proof build/bin/damage build/bin/check_records
 
 check-records: all build/bin/check_records

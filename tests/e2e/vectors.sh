@@ -57,6 +57,11 @@ if [ "${got:-0}" -gt $((cubic + 20)) ]; then ok "mestimate: better than cubic"
 else not_ok "mestimate: better than cubic" "cubic $cubic, carried $got (hundredths of a dB)" "$(cat stderr)"; fi
 echo "# mestimate: cubic $cubic, carried $got"
 
+for i in 1 2 3; do
+    $FFMPEG -v error -i h264.mkv -vf mestimate=epzs:mb_size=8,fastsr=model=none -f framemd5 - | md5sum
+done | uniq | wc -l >times
+is "mestimate: the same again" "$(cat times)" 1
+
 # Vectors that do not belong to the picture
 run_ok "vectors of a picture that was turned" $FFMPEG -v error -flags2 +export_mvs -i h264.mkv -vf hflip,fastsr -f null -
 run_ok "vectors of a picture that was made smaller" $FFMPEG -v error -flags2 +export_mvs -i h264.mkv -vf scale=100:60,fastsr -f null -
