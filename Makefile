@@ -138,17 +138,12 @@ $(O)/tests/%: $(O)/obj/tests/unit/%.o $(LIB)
 	$(call Q,LD)$(CC) $(SANITIZE) $(CONF_LDFLAGS) $^ -o $@ $(FSR_LIBS) $(CMOCKA_LIBS)
 $(O)/obj/tests/unit/%.o: FSR_CFLAGS += $(CMOCKA_CFLAGS)
 
-check: all unit-tests $(CHECK_DEPS) newest-ffmpeg
+check: all unit-tests $(CHECK_DEPS)
 	tests/run.sh $(TESTS)
 
-# FFmpeg in the newest version that the edits are known to fit, small; a test compares it with the default build.
-# It is left out where it cannot be fetched (status 2), or with TESTS that do not need it.
-NEWEST_FFMPEG = $(lastword $(shell sed -n 's/^\# Known to fit: FFmpeg //p' codec_hooks/edits.table))
+# Hook and filters in another FFmpeg, small, compared with the default build.
 BUILD_VERSION = CC='$(CC)' FSR_LIBS='$(FSR_LIBS)' CONF_CFLAGS='$(CONF_CFLAGS)' CONF_LDFLAGS='$(CONF_LDFLAGS)' JOBS='$(JOBS)' \
 	codec_hooks/build_version.sh
-newest-ffmpeg: lib | all
-	@$(if $(and $(TESTS),$(filter-out version,$(TESTS))),:,$(BUILD_VERSION) $(NEWEST_FFMPEG) || [ $$? = 2 ])
-
 check-ffmpeg: all $(CHECK_DEPS)
 	@[ -n '$(VERSION_GIVEN)' ] || { echo 'make check-ffmpeg VERSION=9.0.2 (or a directory or tarball of FFmpeg)' >&2; exit 1; }
 	$(BUILD_VERSION) '$(VERSION_GIVEN)'
@@ -203,4 +198,4 @@ bench: all $(DEMO_DEPS)
 	@tests/bench.sh
 	@echo; build/bin/nn_bench models/srcnn-915-x2.onnx --size 480x270
 
-.PHONY: all bench lib ffmpeg unit-tests check newest-ffmpeg check-ffmpeg check-asan demo evaluate install clean distclean help
+.PHONY: all bench lib ffmpeg unit-tests check check-ffmpeg check-asan demo evaluate install clean distclean help
