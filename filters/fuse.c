@@ -200,7 +200,7 @@ static void choose_tiles(FsrEngine *e, const FsrNode *n)
 /* Does the network run on the tile as well, on the same strip of the picture? */
 static int is_beside(const FsrFuse *f, int x, int y, int strip)
 {
-    return y >= 0 && y / STRIP == strip && x >= 0 && y >= 0 && x < f->tiles.cols && y < f->tiles.rows && f->wanted[y * f->tiles.cols + x];
+    return y >= 0 && y / STRIP == strip && x >= 0 && x < f->tiles.cols && y < f->tiles.rows && f->wanted[y * f->tiles.cols + x];
 }
 
 /*
@@ -227,10 +227,6 @@ static void account(FsrEngine *e, const FsrNode *n)
 }
 
 /* The network -------------------------------------------------------------- */
-
-typedef struct FuseIO {
-    FsrEngine *e;
-} FuseIO;
 
 static void scale_row(float *dst, const int16_t *src, int w, float factor)
 {
@@ -279,10 +275,8 @@ static void get_row(const FsrEngine *e, int plane, int x, int y, int w, float *d
 
 static void net_get(void *opaque, int plane, int x, int y, int w, int h, float *dst, ptrdiff_t stride)
 {
-    const FuseIO *io = opaque;
-
     for (int j = 0; j < h; j++)
-        get_row(io->e, plane, x, y + j, w, dst + j * stride);
+        get_row(opaque, plane, x, y + j, w, dst + j * stride);
 }
 
 /* Also what is not a number becomes a value. */
@@ -315,17 +309,14 @@ static void put_span(FsrEngine *e, int plane, int x, int y, int w, const float *
 
 static void net_put(void *opaque, int plane, int x, int y, int w, int h, const float *src, ptrdiff_t stride)
 {
-    const FuseIO *io = opaque;
-
     for (int j = 0; j < h; j++)
-        put_span(io->e, plane, x, y + j, w, src + j * stride);
+        put_span(opaque, plane, x, y + j, w, src + j * stride);
 }
 
 static void net_job(void *arg, int job, int worker)
 {
     FsrEngine *e = arg;
-    FuseIO     f = { e };
-    FsrNnIO    io = { .opaque = &f, .get = net_get, .put = net_put };
+    FsrNnIO    io = { .opaque = e, .get = net_get, .put = net_put };
 
     e->scratch[worker].macs += fsr_nn_run_tiles(e->plan, &io, &e->fuse->tiles, job, worker);
 }
