@@ -16,7 +16,8 @@
 #define STATE_LIMIT 4           /* larger values are cut; leaves the luma filters room for overshoot */
 #define TILE        16          /* samples of the small picture; the unit in which the network is left out */
 #define DEFAULT_QP  30          /* without a record */
-#define ENOUGH      8           /* mismatch in 1/64 steps under which the network has nothing to add */
+#define ENOUGH      8u              /* mismatch in 1/64 steps under which the network has nothing to add */
+#define FLAT        8000u           /* gain under which the network is not worth its work: detail of about one step, well carried */
 #define REPAY       8           /* pictures over which a debt is paid back */
 #define STRIP       4           /* rows of tiles that threads work on as one, roughly */
 #define SIDE        0.65        /* of the halo, that a side of a tile costs: the mean over layers is half of it, the rest are corners */
@@ -35,7 +36,8 @@ typedef struct FsrFuse {
     FsrNnTiles tiles;
     int       carries;          /* the picture in work has references; else nothing above is valid */
     int       nb_wanted;
-    struct Tile *order;         /* scratch of choose_tiles */
+    struct Tile *order;         /* scratch of choose_tiles: all tiles, those that gain most first */
+    struct Tile *jobs;          /* of the network, and how many of their tiles are wanted */
     int       halo;
     double    macs, credit;     /* per output pixel: the network's, and what earlier pictures left of the budget */
 } FsrFuse;
@@ -123,51 +125,70 @@ static void prepare_stripe(void *arg, int stripe, int worker)
 
 /* Where the network is wanted ------------------------------------------------ */
 
-/* Less than a step between the darkest and the brightest sample, as on a black picture: there is nothing to sharpen. */
-static int is_flat(const FsrPlane *lr, int x0, int y0, int x1, int y1)
-{
-    int low = INT16_MAX, high = INT16_MIN;
+typedef struct Tile { unsigned gain; int index; } Tile;     /* also a job, whose gain is how many tiles it has */
 
-    for (int y = y0; y < y1 && high - low < 64; y++)
-        for (int x = x0; x < x1; x++) {
-            const int v = lr->data[y * lr->stride + x];
-
-            low  = v < low ? v : low;
-            high = v > high ? v : high;
-        }
-    return high - low < 64;
-}
-
-/* Mean mismatch of a tile's cells, more than any where something is not carried; 0 where the tile is flat. */
-static unsigned tile_error(const FsrEngine *e, const FsrNode *n, int tx, int ty)
+/* Mean mismatch of a tile's cells, more than any where something is not carried. */
+static unsigned tile_error(const FsrEngine *e, const FsrNode *n, int x0, int y0, int x1, int y1)
 {
     const FsrCells *c  = &e->cells;
     const int       ox = n->motion.hdr.crop_left, oy = n->motion.hdr.crop_top;
-    const int       x1 = tx * TILE + TILE > n->lr->w ? n->lr->w : tx * TILE + TILE;
-    const int       y1 = ty * TILE + TILE > n->lr->h ? n->lr->h : ty * TILE + TILE;
     unsigned        sum = 0, nb = 0;
 
-    if (is_flat(n->lr, tx * TILE, ty * TILE, x1, y1))
-        return 0;
-    for (int cy = (ty * TILE + oy) / 4; cy <= (y1 - 1 + oy) / 4; cy++)
-        for (int cx = (tx * TILE + ox) / 4; cx <= (x1 - 1 + ox) / 4; cx++) {
+    for (int cy = (y0 + oy) / 4; cy <= (y1 - 1 + oy) / 4; cy++)
+        for (int cx = (x0 + ox) / 4; cx <= (x1 - 1 + ox) / 4; cx++) {
             sum += c->error[cy * c->w + cx];
             nb++;
         }
     return sum / nb;
 }
 
-typedef struct Tile { unsigned error; int index; } Tile;
-
-static int by_error(const void *a, const void *b)
+/* Sum of |Laplacian| over a row of a tile, each sample worth less the more is carried there. Reads one sample around. */
+static unsigned sharpness(const int16_t *p, ptrdiff_t stride, const int16_t *weight, int w)
 {
-    const Tile *s = a, *t = b;
+    unsigned sum = 0;
 
-    return s->error != t->error ? (s->error < t->error) - (s->error > t->error) : s->index - t->index;
+    for (int x = 0; x < w; x++) {
+        const int v = 4 * p[x] - p[x - 1] - p[x + 1] - p[x - stride] - p[x + stride];
+
+        sum += (v < 0 ? -v : v) / 64 * (1024 - weight[x] * 3 / 4);
+    }
+    return sum;
 }
 
 /*
- * The tiles that fit worst, as many as the budget pays for. A picture without references gets the network everywhere,
+ * What the network can be expected to mend in each tile of a row of tiles: it sharpens, so that is where the picture has
+ * fine detail and little of it is carried. 0 where the vectors fit as well as anything could.
+ */
+static void rate_tiles(void *arg, int ty, int worker)
+{
+    FsrEngine     *e = arg;
+    const FsrNode *n = e->node;
+    FsrFuse       *f = e->fuse;
+    const int      y0 = ty * TILE, y1 = y0 + TILE > n->lr->h ? n->lr->h : y0 + TILE;
+
+    (void)worker;
+    for (int tx = 0; tx < f->tiles.cols; tx++) {
+        const int x0 = tx * TILE, x1 = x0 + TILE > n->lr->w ? n->lr->w : x0 + TILE;
+        Tile     *t  = &f->order[ty * f->tiles.cols + tx];
+
+        *t = (Tile){ 0, ty * f->tiles.cols + tx };
+        if (tile_error(e, n, x0, y0, x1, y1) < ENOUGH)
+            continue;
+        for (int y = y0; y < y1; y++)
+            t->gain += sharpness(n->lr->data + y * n->lr->stride + x0, n->lr->stride, f->weight->data + y * f->weight->stride + x0,
+                                 x1 - x0) / TILE;
+    }
+}
+
+static int by_gain(const void *a, const void *b)
+{
+    const Tile *s = a, *t = b;
+
+    return s->gain != t->gain ? (s->gain < t->gain) - (s->gain > t->gain) : s->index - t->index;
+}
+
+/*
+ * The tiles that gain most, as many as the budget pays for. A picture without references gets the network everywhere,
  * and those after it pay that back. Nothing is taken across an IRAP picture, and leading pictures that a cut there would
  * lose (RASL) neither save nor owe, so that a file that is cut at an IRAP picture comes out as it was.
  */
@@ -187,13 +208,12 @@ static void choose_tiles(FsrEngine *e, const FsrNode *n)
         memset(f->wanted, f->nb_wanted > 0, nb);
         return;
     }
-    for (int i = 0; i < nb; i++)
-        f->order[i] = (Tile){ tile_error(e, n, i % f->tiles.cols, i / f->tiles.cols), i };
-    qsort(f->order, nb, sizeof(*f->order), by_error);
+    fsr_engine_execute(e, rate_tiles, f->tiles.rows);
+    qsort(f->order, nb, sizeof(*f->order), by_gain);
     may  = e->cfg.budget + (n->motion.hdr.kind == FSR_KIND_RASL ? 0 : f->credit / REPAY);
     pays = may > 0 ? (int)(may / (f->macs * HALO_SHARE) * nb) : 0;
     memset(f->wanted, 0, nb);
-    for (f->nb_wanted = 0; f->nb_wanted < nb && f->nb_wanted < pays && f->order[f->nb_wanted].error >= ENOUGH; f->nb_wanted++)
+    for (f->nb_wanted = 0; f->nb_wanted < nb && f->nb_wanted < pays && f->order[f->nb_wanted].gain >= FLAT; f->nb_wanted++)
         f->wanted[f->order[f->nb_wanted].index] = 1;
 }
 
@@ -318,7 +338,24 @@ static void net_job(void *arg, int job, int worker)
     FsrEngine *e = arg;
     FsrNnIO    io = { .opaque = e, .get = net_get, .put = net_put };
 
-    e->scratch[worker].macs += fsr_nn_run_tiles(e->plan, &io, &e->fuse->tiles, job, worker);
+    e->scratch[worker].macs += fsr_nn_run_tiles(e->plan, &io, &e->fuse->tiles, e->fuse->jobs[job].index, worker);
+}
+
+/* Those with most tiles come first, so that no worker is left with a long one at the end. */
+static void sort_jobs(FsrEngine *e)
+{
+    FsrFuse *f = e->fuse;
+    const int nb = fsr_nn_jobs(e->plan);
+
+    for (int i = 0; i < nb; i++) {
+        int x, y, w, h;
+
+        fsr_nn_job_rect(e->plan, i, &x, &y, &w, &h);
+        f->jobs[i] = (Tile){ 0, i };
+        for (int t = y / TILE * f->tiles.cols; t < (y + h + TILE - 1) / TILE * f->tiles.cols; t++)
+            f->jobs[i].gain += f->wanted[t];
+    }
+    qsort(f->jobs, nb, sizeof(*f->jobs), by_gain);
 }
 
 /* Output ------------------------------------------------------------------- */
@@ -384,8 +421,10 @@ static int fuse(FsrEngine *e, FsrNode *n, int carries)
         fsr_carry_weigh(e, n);
     fsr_engine_execute(e, prepare_stripe, fsr_nb_stripes(e, n));
     choose_tiles(e, n);
-    if (f->nb_wanted)
+    if (f->nb_wanted) {
+        sort_jobs(e);
         fsr_engine_execute(e, net_job, fsr_nn_jobs(e->plan));
+    }
     account(e, n);
     fsr_engine_execute(e, finish_stripe, fsr_nb_stripes(e, n));
     return 0;
@@ -406,6 +445,7 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
     const FsrFormat *fmt = &e->cfg.format;
     FsrNetInfo info = { 0 };
     FsrFuse *f;
+    int ret;
 
     if (e->cfg.net)
         fsr_nn_info(e->cfg.net, &info);
@@ -430,7 +470,12 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
     for (int i = 0; i < FSR_STATE; i++)
         if (!(f->state[i] = fsr_plane_get(&e->lr_pool)))
             goto nomem;
-    return fsr_nn_plan_as(&e->plan, e->cfg.net, fmt->width, fmt->height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
+    ret = fsr_nn_plan_as(&e->plan, e->cfg.net, fmt->width, fmt->height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
+    if (ret < 0)
+        return ret;
+    if (!(f->jobs = calloc(fsr_nn_jobs(e->plan), sizeof(*f->jobs))))
+        goto nomem;
+    return 0;
 nomem:
     snprintf(err, err_size, "out of memory");
     return -ENOMEM;
@@ -448,6 +493,7 @@ void fsr_fuse_free(FsrEngine *e)
         fsr_plane_unref(&f->state[i]);
     free(f->wanted);
     free(f->order);
+    free(f->jobs);
     free(f);
     e->fuse = NULL;
 }
