@@ -34,7 +34,7 @@ from train import HERE, SHARED
 
 STATE, PLANES = 7, 16
 DETAIL_GAIN, LIMIT = 4.0, 4.0
-TILE = 16       # LR samples
+TILE, FLAT = 16, 125    # LR samples; gain of a tile under which it is left out
 BLACK = np.float32(16 / 255)
 
 
@@ -115,9 +115,9 @@ class Plain(Sesr):
 class Stream:
     """A crop of a version, picture after picture. plain: for a network that sees the LR luma only."""
 
-    def __init__(self, version, y, x, h, w, turn, begin, end, plain=False, sparse=False, gain=1.0):
+    def __init__(self, version, y, x, h, w, turn, begin, end, plain=False, share=1.0, gain=1.0):
         self.v, self.y, self.x, self.h, self.w, self.turn, self.t, self.end = version, y, x, h, w, turn, begin, end
-        self.plain, self.sparse, self.gain = plain, sparse, gain    # gain: contrast above black, as in a fade
+        self.plain, self.share, self.gain = plain, share, gain  # share: of the tiles that get the network; gain: contrast above black, as in a fade
         self.left_out = 0.0
         self.memory = {}    # number -> (HR [2h,2w,1], state [h,w,8])
 
@@ -187,8 +187,6 @@ class Stream:
                 for i in (0, 1):
                     k = (units['h'] > 4 * j) & (units['w'] > 4 * i)
                     valid[cy[k] + j, cx[k] + i] = 1
-            if self.sparse:
-                copied = self.tiles(valid * self.turned(p.skip[y // 4:(y + h + 3) // 4, x // 4:(x + w + 3) // 4]))
             valid = np.repeat(np.repeat(valid, 4, 0), 4, 1)[:H, :W]
             pred = dim(p.pred.astype(np.float32) / (64 * 255))
             bp = flat(sequences.base(pred, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w)))
@@ -200,19 +198,25 @@ class Stream:
             detail = weight * (hr - torch.from_numpy(bp))
             state = Warp.apply(units, 1, 0, *[m[1] for m in used]).permute(2, 0, 1)[:STATE]
             low = F.avg_pool2d(weight[None], 2)
+            if self.share < 1:
+                copied = self.skipped(small, np.where(valid > 0, np.abs(mm), 255), low[0].numpy())
             fits = (low > 0).float()        # elsewhere the network sees a picture without references
             state = state * fits
             rest = torch.stack([torch.from_numpy(mm), torch.from_numpy(np.abs(mm))]) * fits
             planes = torch.cat([planes[:1], F.pixel_unshuffle(detail[None], 2) * DETAIL_GAIN, state, rest, low, planes[15:]])
         return planes, torch.from_numpy(b), torch.from_numpy(target), copied
 
-    def tiles(self, skip):
-        """Where the network is left out: tiles all of whose cells are skipped. Mask [h,w], or None."""
-        t, (h, w) = TILE // 4, skip.shape
-        full = np.pad(skip, ((0, -h % t), (0, -w % t)), constant_values=1)
-        full = full.reshape(full.shape[0] // t, t, -1, t).min((1, 3)) > 0
-        full = np.repeat(np.repeat(full, TILE, 0), TILE, 1)[:h * 4, :w * 4]
-        return torch.from_numpy(full) if full.any() else None
+    def skipped(self, lr, mismatch, weight):
+        """Where the network is left out, as rate_tiles() and choose_tiles() of filters/fuse.c do. Mask [h,w], or None."""
+        h, w = lr.shape
+        p = np.pad(lr, 1, mode='edge')
+        sharp = np.abs(4 * lr - p[:-2, 1:-1] - p[2:, 1:-1] - p[1:-1, :-2] - p[1:-1, 2:]) * 255 * (1 - 0.75 * weight)
+        sums = lambda a: np.add.reduceat(np.add.reduceat(a, np.arange(0, h, TILE), 0), np.arange(0, w, TILE), 1)
+        gain = sums(sharp)
+        gain[(sums(mismatch) * 255 / DETAIL_GAIN < sums(np.ones((h, w))) / 8) | (gain < FLAT)] = 0
+        least = np.sort(gain, None)[::-1][max(0, math.ceil(self.share * gain.size) - 1)]
+        out = np.repeat(np.repeat((gain < least) | (gain == 0), TILE, 0), TILE, 1)[:h, :w]
+        return torch.from_numpy(out) if out.any() else None
 
     def weights(self, p):
         """HR weights as the engine interpolates them, 0 to 1."""
@@ -261,16 +265,16 @@ def psnr(hr, target):
     return 10 * math.log10(65025 / np.mean(d * d))
 
 
-def whole(net, version, limit=0, sparse=False):
+def whole(net, version, limit=0, share=1.0):
     """PSNR of every picture of a version, in processing order, and the share of the area left out."""
-    s = Stream(version, 0, 0, version.h, version.w, 0, 0, len(version.pictures), isinstance(net, Plain), sparse)
+    s = Stream(version, 0, 0, version.h, version.w, 0, 0, len(version.pictures), isinstance(net, Plain), share)
     with torch.no_grad():
         score = [psnr(*step(net, [s])[0]) for _ in range(limit or s.end)]
     return score, s.left_out / len(score)
 
 
 def material(args):
-    own = [os.path.join(SHARED, 'video', n) for n in coded.TRAIN_CLIPS] + [os.path.join(SHARED, 'train_video')]
+    own = [os.path.join(SHARED, 'video', n) for n in coded.TRAIN_CLIPS + (coded.TEST_CLIPS if args.all else ())] + [os.path.join(SHARED, 'train_video')]
     files = data.find(args.data or os.environ.get('FASTSR_DATA', '').split() or own, data.CLIPS)
     held = [f for f in files if os.path.basename(f) in coded.HELD_CLIPS]
     cache = os.path.join(args.work, 'sequences')
@@ -299,7 +303,9 @@ def options():
     p.add_argument('--middle', type=int, default=4)
     p.add_argument('--width', type=int, default=16)
     p.add_argument('--plain', type=int, default=0, help="SESR-M<n>'s shape on every picture, no recurrence")
-    p.add_argument('--sparse', type=float, default=0.5, help='share of streams on which skipped tiles are left out')
+    p.add_argument('--sparse', type=float, default=0.7, help='share of streams on which tiles are left out')
+    p.add_argument('--share', type=float, default=1.0, help='test: share of the tiles that get the network')
+    p.add_argument('--all', action='store_true', help='train on the test clips too')
     p.add_argument('--fades', type=float, default=0.1, help='share of streams that are made darker')
     p.add_argument('--mse', type=float, default=0.5)
     p.add_argument('--bf16', action='store_true')
@@ -356,7 +362,7 @@ def train(args):
         y, x = (int(rng.integers(0, (m - c) // 16 + 1)) * 16 for m in (v.h, v.w))
         begin = 0 if rng.random() < 0.4 else int(rng.integers(0, len(v.pictures) - 8))
         return Stream(v, y, x, c, c, int(rng.integers(0, 8)), begin, min(len(v.pictures), begin + int(rng.integers(8, 48))),
-                      args.plain > 0, rng.random() < args.sparse, rng.random()**2 if rng.random() < args.fades else 1.0)
+                      args.plain > 0, rng.uniform(0.1, 0.9) if rng.random() < args.sparse else 1.0, rng.random()**2 if rng.random() < args.fades else 1.0)
 
     streams = [new() for _ in range(args.batch)]
     began, shown = time.time() - spent, time.time() - (spent % (args.every * 60))
@@ -366,7 +372,7 @@ def train(args):
         part = (time.time() - began) / (args.minutes * 60)
         if part >= 1 or time.time() - shown > args.every * 60:
             shown = time.time()
-            score = [np.mean(whole(ema, v, 24)[0]) for v in val]
+            score = [np.mean(whole(ema, v, 24, share)[0]) for share in ((1.0,) if args.plain else (1.0, 0.4)) for v in val]
             began += time.time() - shown   # validation does not count
             shown = time.time()
             line = f'{n},{time.time() - began:.0f},{total / max(1, count):.6f},{plain / max(1, count):.6f},' + ','.join(f'{v:.3f}' for v in score)
@@ -410,7 +416,7 @@ def test(args):
     net.load_state_dict(s['ema'])
     for f in args.clips or [os.path.join(SHARED, 'video', n) for n in coded.TEST_CLIPS]:
         for v in sequences.versions(f, os.path.join(args.work, 'sequences'), args.encoders, args.qps):
-            score, left = whole(net, v, 0, args.sparse == 1)
+            score, left = whole(net, v, 0, args.share)
             print(f'{v.name} {np.mean(score):.3f} change {np.abs(np.diff(score)).mean():.3f} left out {left:.3f}', flush=True)
 
 
