@@ -190,7 +190,10 @@ void fsr_carry_stripe(FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s, FsrPl
         fsr_cursor_rows(&pred, y, pred_rows);
         weight = weight_row(&weights, e, s, y);
         e->kernels.detail_row(row, base_rows, pred_rows, &e->base, phase, weight, w);
-        done(e, y, row, &base, weight);
+        if (done)
+            done(e, y, row, &base, weight);
+        else
+            fsr_store_luma(e, 0, y, w, row);
     }
 }
 
@@ -208,13 +211,6 @@ void fsr_carry_weigh(FsrEngine *e, FsrNode *n)
         n->stats.transferred = 1;
 }
 
-static void detail_row(FsrEngine *e, int y, int16_t *row, FsrRowCursor *base, const int16_t *weight)
-{
-    (void)base;
-    (void)weight;
-    fsr_store_luma(e, 0, y, e->out_format.width, row);
-}
-
 static void detail_stripe(void *arg, int stripe, int worker)
 {
     FsrEngine  *e = arg;
@@ -225,7 +221,7 @@ static void detail_stripe(void *arg, int stripe, int worker)
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
     if (y0 == y1)
         return;
-    fsr_carry_stripe(e, n, stripe, s, n->hr, detail_row);
+    fsr_carry_stripe(e, n, stripe, s, n->hr, NULL);
     if (n->kept)
         fsr_plane_pad(n->hr, y0 * e->cfg.scale, y1 * e->cfg.scale);
     fsr_output_chroma(e, s, y0, y1);

@@ -502,7 +502,7 @@ static int check_config(const FsrEngineConfig *c, char *err, size_t err_size)
 
     if ((!c->depth && (c->scale < 2 || c->scale > 4)) || f->bit_depth < 8 || f->bit_depth > 14 || (f->planes != 1 && f->planes != 3) ||
         f->sample_bytes != (f->bit_depth > 8 || f->shift ? 2 : 1) || f->shift < 0 || f->shift + f->bit_depth > 16 ||
-        (f->log2_chroma_w | f->log2_chroma_h) & ~1 || (unsigned)c->fill > FSR_FILL_FUSE || (unsigned)c->show > FSR_SHOW_MAP ||
+        (f->log2_chroma_w | f->log2_chroma_h) & ~1 || (unsigned)c->fill > FSR_FILL_COPY || (unsigned)c->show > FSR_SHOW_MAP ||
         c->interval < 1 || !(c->threshold >= 0 && c->threshold <= 255) || c->nb_workers < 1 || !c->alloc || !c->release || !c->discard) {
         snprintf(err, err_size, "invalid engine configuration");
         return -EINVAL;
@@ -522,8 +522,12 @@ static int plan_network(FsrEngine *e, char *err, size_t err_size)
     FsrNetInfo info;
     const char *output;
 
-    if (!e->cfg.net)
+    if (!e->cfg.net && e->cfg.fill != FSR_FILL_COPY)
         return 0;
+    if (!e->cfg.net) {
+        snprintf(err, err_size, "fill=copy runs the network wherever it does not copy: it needs one");
+        return -EINVAL;
+    }
     fsr_nn_info(e->cfg.net, &info);
     output        = fsr_nn_meta(e->cfg.net, "output");
     e->plan_is_hr = info.scale == 1;
@@ -532,6 +536,10 @@ static int plan_network(FsrEngine *e, char *err, size_t err_size)
         snprintf(err, err_size, "the network takes %d planes and gives %d at %d times the size; one luma plane in, "
                  "one out at 1 or %d times the size is needed (networks with more are for fill=fuse)", info.in_planes, info.out_planes, info.scale, e->cfg.scale);
         return -EINVAL;
+    }
+    if (e->cfg.fill == FSR_FILL_COPY && fsr_copy_init(e) < 0) {
+        snprintf(err, err_size, "out of memory");
+        return -ENOMEM;
     }
     return fsr_nn_plan_as(&e->plan, e->cfg.net, e->plan_is_hr ? e->out_format.width : f->width,
                           e->plan_is_hr ? e->out_format.height : f->height, e->cfg.nb_workers, e->cfg.precision,
@@ -542,7 +550,7 @@ static int set_up(FsrEngine *e, char *err, size_t err_size)
 {
     static const FsrTask *const tasks[] = {
         [FSR_FILL_BICUBIC] = &fsr_task_bicubic, [FSR_FILL_FAST] = &fsr_task_fast, [FSR_FILL_DETAIL] = &fsr_task_detail,
-        [FSR_FILL_FUSE] = &fsr_task_fuse,
+        [FSR_FILL_FUSE] = &fsr_task_fuse, [FSR_FILL_COPY] = &fsr_task_copy,
     };
     const FsrFormat *f = &e->cfg.format;
     int ret;
@@ -618,6 +626,7 @@ void fsr_engine_free(FsrEngine **pe)
     }
     fsr_plane_unref(&e->pred);
     fsr_fuse_free(e);
+    free(e->copy.wanted);
     fsr_depth_free(e);
     fsr_plane_pool_free(&e->lr_pool);
     fsr_plane_pool_free(&e->hr_pool);

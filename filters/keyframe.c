@@ -76,8 +76,8 @@ int fsr_choose_key(FsrEngine *e, FsrNode *n)
         }
         key = irap || n->motion.hdr.type == 'I' || !has_reference(n) || n->stats.intra > SCENE_CUT_INTRA ||
               (e->depth && fsr_depth_lost(e));
-        /* the recurrent network runs on every picture and loses by starting anew */
-        if (e->depth || e->cfg.fill != FSR_FILL_FUSE)
+        /* some run a network on every picture: they need no others, and the recurrent one loses by starting anew */
+        if (e->depth || e->cfg.fill < FSR_FILL_FUSE)
             key |= e->cfg.interval <= 1 || too_far(e, n, anchor);
         /* shown again; two files of one picture each that were joined look alike but for the samples */
         if (n->duplicate && has_reference(n) && n->stats.mismatch <= e->cfg.threshold / 4)

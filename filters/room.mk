@@ -1,4 +1,4 @@
-LIB_SRC += $(addprefix filters/,engine.c keyframe.c motion.c direction.c output.c sr.c detail.c fuse.c fast.c show.c depth.c depth_net.c depth_out.c plane.c upscale.c mc.c kernels/filter_c.c)
+LIB_SRC += $(addprefix filters/,engine.c keyframe.c motion.c direction.c output.c sr.c detail.c fuse.c copy.c fast.c show.c depth.c depth_net.c depth_out.c plane.c upscale.c mc.c kernels/filter_c.c)
 
 # one file per instruction set, each with its own flags; the rest of the library runs anywhere
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)

@@ -21,7 +21,7 @@ static void plain_stripe(void *arg, int stripe, int worker)
     }
 }
 
-static void finish_stripe(void *arg, int stripe, int worker)
+void fsr_sr_finish_stripe(void *arg, int stripe, int worker)
 {
     FsrEngine *e = arg;
     int y0, y1;
@@ -95,13 +95,17 @@ static void net_put(void *opaque, int plane, int x, int y, int w, int h, const f
     }
 }
 
+void fsr_sr_net_job(FsrEngine *e, const FsrNnTiles *tiles, int job, int worker)
+{
+    NetIO   n = { e, &e->scratch[worker] };
+    FsrNnIO io = { .opaque = &n, .get = net_get, .put = net_put };
+
+    e->scratch[worker].macs += fsr_nn_run_tiles(e->plan, &io, tiles, job, worker);
+}
+
 static void net_job(void *arg, int job, int worker)
 {
-    FsrEngine *e = arg;
-    NetIO      n = { e, &e->scratch[worker] };
-    FsrNnIO    io = { .opaque = &n, .get = net_get, .put = net_put };
-
-    e->scratch[worker].macs += fsr_nn_run(e->plan, &io, job, worker);
+    fsr_sr_net_job(arg, NULL, job, worker);
 }
 
 int fsr_sr_key(FsrEngine *e, FsrNode *n)
@@ -110,14 +114,14 @@ int fsr_sr_key(FsrEngine *e, FsrNode *n)
         fsr_engine_execute(e, net_job, fsr_nn_jobs(e->plan));
     else
         fsr_engine_execute(e, plain_stripe, fsr_nb_stripes(e, n));
-    fsr_engine_execute(e, finish_stripe, fsr_nb_stripes(e, n));
+    fsr_engine_execute(e, fsr_sr_finish_stripe, fsr_nb_stripes(e, n));
     return 0;
 }
 
 static int bicubic_fill(FsrEngine *e, FsrNode *n)
 {
     fsr_engine_execute(e, plain_stripe, fsr_nb_stripes(e, n));
-    fsr_engine_execute(e, finish_stripe, fsr_nb_stripes(e, n));
+    fsr_engine_execute(e, fsr_sr_finish_stripe, fsr_nb_stripes(e, n));
     n->stats.transferred = 0;
     return 0;
 }

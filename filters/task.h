@@ -101,6 +101,10 @@ struct FsrEngine {
                                            the picture itself where there is none */
     FsrCells        cells;
     struct FsrFuse *fuse;               /* fill=fuse only, see fuse.c */
+    struct {
+        FsrNnTiles tiles;               /* of the network's input */
+        uint8_t   *wanted;              /* those that are not copied */
+    } copy;                             /* fill=copy only, see copy.c */
     struct FsrDepth *depth;             /* depth only, see depth.h */
     FsrScratch     *scratch;            /* one a worker */
     int16_t        *rows;
@@ -198,7 +202,7 @@ int  fsr_nb_stripes(const struct FsrEngine *e, const FsrNode *n);
 /* Weigh what is carried: e->cells.weight and n->stats.transferred, from e->cells.error. */
 void fsr_carry_weigh(struct FsrEngine *e, FsrNode *n);
 /* Rows of a stripe with what is carried, base(LR) + w * (warp(HR) - base(pred)), written to dst and given to done one
- * by one, with the cursor of base and the row's weights (0 to 256). */
+ * by one, with the cursor of base and the row's weights (0 to 256). NULL: they are stored as output. */
 typedef void (*FsrCarriedRow)(struct FsrEngine *e, int y, int16_t *row, FsrRowCursor *base, const int16_t *weight);
 void fsr_carry_stripe(struct FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s, FsrPlane *dst, FsrCarriedRow done);
 
@@ -209,6 +213,18 @@ int  fsr_choose_key(struct FsrEngine *e, FsrNode *n);
 
 /* Draw over the output e->out what was done with the node: 0 or -ENOMEM. */
 int  fsr_show_map(struct FsrEngine *e, const FsrNode *n, int key);
+
+/* sr.c --------------------------------------------------------------------- */
+
+/* The network on those tiles of its input (NULL: everywhere), a job of fsr_nn_jobs(e->plan). */
+void fsr_sr_net_job(struct FsrEngine *e, const FsrNnTiles *tiles, int job, int worker);
+/* What comes after the luma of a stripe: the border of what is kept, chroma. */
+void fsr_sr_finish_stripe(void *arg, int stripe, int worker);
+
+/* copy.c ------------------------------------------------------------------- */
+
+/* 0 or -ENOMEM; e->copy.wanted is to be freed. */
+int  fsr_copy_init(struct FsrEngine *e);
 
 /* fuse.c ------------------------------------------------------------------- */
 
@@ -228,7 +244,7 @@ int  fsr_depth_lost(const struct FsrEngine *e);
 void fsr_depth_map_unref(struct FsrDepthMap **m);
 
 /* tasks */
-extern const FsrTask fsr_task_bicubic, fsr_task_detail, fsr_task_fast, fsr_task_fuse, fsr_task_depth;
+extern const FsrTask fsr_task_bicubic, fsr_task_detail, fsr_task_fast, fsr_task_fuse, fsr_task_copy, fsr_task_depth;
 int  fsr_sr_key(struct FsrEngine *e, FsrNode *n);
 
 #endif /* FILTERS_TASK_H */

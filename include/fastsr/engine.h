@@ -30,6 +30,8 @@ enum FsrFill {
     FSR_FILL_FAST,              /* FAST (Zhang and Sze, CVPRW 2017) as released: pixels carried, residual added */
     FSR_FILL_DETAIL,            /* what the network added is carried, weighted by how well the motion fits */
     FSR_FILL_FUSE,              /* a recurrent network on every picture; needs one made for it, scale 2; interval does not count */
+    FSR_FILL_COPY,              /* the network on every picture, but where nothing has moved by less than a sample of the large picture and
+                                 * vectors fit: that is copied; interval does not count */
 };
 
 enum FsrShow {
@@ -97,7 +99,7 @@ typedef struct FsrEngineConfig {
     int           interval;     /* key frames at most this far apart in display order; 1: all */
     double        threshold;    /* mean absolute mismatch of a block, in 8-bit steps, at which nothing is carried over */
     double        budget;       /* FSR_FILL_FUSE: multiply-accumulates per output pixel, mean over pictures; the network runs where
-                                 * motion fits worst (16x16 samples at a time). 0: on all of every picture */
+                                 * it gains most (16x16 samples at a time). 0: on all of every picture */
     const FsrDepthConfig *depth;    /* copied; not NULL: depth, and scale, fill and show do not count. Pictures of the output have
                                      * one plane. net takes R, G, B from 0 to 1 and gives metres */
     const FsrNet *net;          /* borrowed; NULL: key frames are upscaled by the anchor alone */
