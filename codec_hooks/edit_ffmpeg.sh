@@ -40,7 +40,6 @@ holds() {
     for c in $1; do
         case $c in
         -)      ;;
-        have:*) [ -e "$src/${c#have:}" ] || return 1 ;;
         '>='*)  version_is '>=' "${c#>=}" || return 1 ;;
         '<'*)   version_is '<' "${c#<}" || return 1 ;;
         *)      die "unknown condition '$c'" ;;
