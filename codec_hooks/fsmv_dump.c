@@ -16,7 +16,7 @@ typedef struct Dump {
     AVFormatContext *fmt;
     AVCodecContext  *dec;
     int              stream;
-    int              all_cells, all_blocks;
+    int              all_cells, all_blocks, errors;
     int              threads, thread_type;
     const char      *decoder;
     FsrMotion        motion;
@@ -26,7 +26,7 @@ typedef struct Dump {
 } Dump;
 
 static const char usage[] =
-    "Usage: fsmv_dump [-d hevc|libde265] [--cells] [--blocks] [--threads N] [--thread-type frame|slice] FILE\n"
+    "Usage: fsmv_dump [-d hevc|libde265] [--cells] [--blocks] [--errors] [--threads N] [--thread-type frame|slice] FILE\n"
     "Prints what the HEVC decoder recorded of each picture, in output order:\n"
     "  n          picture, counted from 0\n"
     "  number     the same in decoding order, counted from 1; poc: picture order count\n"
@@ -42,6 +42,7 @@ static const char usage[] =
     "  --cells    print every cell as well: x y mode flags QP, and for each list used\n"
     "             number/poc of the reference and the vector in quarter samples\n"
     "  --blocks   print every block: the same with its size in cells, WxH, after x y\n"
+    "  --errors   tell what the decoder complains of\n"
     "  --threads  decoder threads (1);  --thread-type: how they share the work (frame)\n";
 
 static const char *const kind_names[] = { "TRAIL", "TSA", "STSA", "RADL", "RASL", "BLA", "CRA", "IDR" };
@@ -215,7 +216,8 @@ static int dump(Dump *d, const char *file)
 static int parse(Dump *d, int argc, char **argv)
 {
     static const struct option options[] = {
-        { "cells", no_argument, NULL, 'c' }, { "blocks", no_argument, NULL, 'b' }, { "threads", required_argument, NULL, 't' },
+        { "cells", no_argument, NULL, 'c' }, { "blocks", no_argument, NULL, 'b' },
+        { "errors", no_argument, NULL, 'e' }, { "threads", required_argument, NULL, 't' },
         { "thread-type", required_argument, NULL, 'y' }, { "decoder", required_argument, NULL, 'd' }, { "help", no_argument, NULL, 'h' }, { 0 },
     };
     char *end;
@@ -228,6 +230,9 @@ static int parse(Dump *d, int argc, char **argv)
             break;
         case 'b':
             d->all_blocks = 1;
+            break;
+        case 'e':
+            d->errors = 1;
             break;
         case 't':
             d->threads = strtol(optarg, &end, 10);
@@ -270,7 +275,7 @@ int main(int argc, char **argv)
 
     if (ret)
         return ret < 0 ? 2 : 0;
-    av_log_set_level(AV_LOG_FATAL);
+    av_log_set_level(d.errors ? AV_LOG_ERROR : AV_LOG_FATAL);
     ret = dump(&d, argv[optind]);
     if (fflush(stdout) || ferror(stdout)) {
         fprintf(stderr, "fsmv_dump: the output could not be written\n");
