@@ -40,7 +40,7 @@ include build/config.mk
 endif
 build/config.mk: configure codec_hooks/ffmpeg_profile.txt
 	CFLAGS='$(CONF_CFLAGS)' LDFLAGS='$(CONF_LDFLAGS)' ./configure $(CONFIGURE_ARGS) \
-		$(if $(filter check check-asan check-records demo evaluate,$(MAKECMDGOALS)),--install-missing)
+		$(if $(filter check check-% demo evaluate,$(MAKECMDGOALS)),--install-missing)
 
 # (Not on the first reading, when the tools that rooms ask may be missing still.)
 ifneq ($(wildcard build/config.mk),)
@@ -97,9 +97,10 @@ build/ffmpeg-src/.edited: build/ffmpeg-src/.unpacked codec_hooks/edits.table cod
 
 # FFmpeg is configured in a directory that has its source as src: so no path is absolute.
 # -w: warnings of FFmpeg's own code are not ours; edits.table gives our files theirs back.
+ALL_FFMPEG_LIBS = $(FFMPEG_LIB:build/%=../%) ../lib/libfastsr.a $(FFMPEG_LIBS) $(FSR_LIBS)
 FFMPEG_CONFIGURE = --cc='$(CC)' $(FFMPEG_FLAGS) \
 	--extra-cflags='-w -I../../include -I../.. $(CONF_CFLAGS)' --extra-ldflags='$(CONF_LDFLAGS)' \
-	--extra-libs='$(FFMPEG_LIB:build/%=../%) ../lib/libfastsr.a $(FFMPEG_LIBS) $(FSR_LIBS)' \
+	--extra-libs='$(ALL_FFMPEG_LIBS)' \
 	$$(grep -q -- --enable-libharfbuzz build/ffmpeg-src/configure && echo $(FFMPEG_DRAWTEXT))
 
 build/ffmpeg/flags: build/config.mk build/ffmpeg-src/.unpacked
@@ -138,16 +139,22 @@ $(O)/tests/%: $(O)/obj/tests/unit/%.o $(LIB)
 	$(call Q,LD)$(CC) $(SANITIZE) $(CONF_LDFLAGS) $^ -o $@ $(FSR_LIBS) $(CMOCKA_LIBS)
 $(O)/obj/tests/unit/%.o: FSR_CFLAGS += $(CMOCKA_CFLAGS)
 
-check: all unit-tests $(CHECK_DEPS)
-	tests/run.sh $(TESTS)
+check: all unit-tests $(CHECK_DEPS) | $(filter newest-ffmpeg,$(MAKECMDGOALS))
+	FFMPEG_VERSION='$(if $(filter newest-ffmpeg,$(MAKECMDGOALS)),$(NEWEST_FFMPEG))' tests/run.sh $(TESTS)
 
 # Hook and filters in another FFmpeg, small, compared with the default build.
-BUILD_VERSION = CC='$(CC)' FSR_LIBS='$(FSR_LIBS)' CONF_CFLAGS='$(CONF_CFLAGS)' CONF_LDFLAGS='$(CONF_LDFLAGS)' JOBS='$(JOBS)' \
+BUILD_VERSION = CC='$(CC)' LIBS='$(ALL_FFMPEG_LIBS)' CONF_CFLAGS='$(CONF_CFLAGS)' CONF_LDFLAGS='$(CONF_LDFLAGS)' JOBS='$(JOBS)' \
 	codec_hooks/build_version.sh
 check-ffmpeg: all $(CHECK_DEPS)
 	@[ -n '$(VERSION_GIVEN)' ] || { echo 'make check-ffmpeg VERSION=9.0.2 (or a directory or tarball of FFmpeg)' >&2; exit 1; }
 	$(BUILD_VERSION) '$(VERSION_GIVEN)'
 	FFMPEG_VERSION='$(notdir $(VERSION_GIVEN))' STREAMS=all tests/run.sh version
+
+# The newest version that the edits are known to fit, for `make newest-ffmpeg check`; the test is skipped where it cannot be
+# fetched (status 2).
+NEWEST_FFMPEG = $(lastword $(shell sed -n 's/^\# Known to fit: FFmpeg //p' codec_hooks/edits.table))
+newest-ffmpeg: all
+	$(BUILD_VERSION) $(NEWEST_FFMPEG) || [ $$? = 2 ]
 
 check-asan: | $(LIB_GEN)
 	$(MAKE) O=build/asan SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined -g' unit-tests
@@ -198,4 +205,4 @@ bench: all $(DEMO_DEPS)
 	@tests/bench.sh
 	@echo; build/bin/nn_bench models/srcnn-915-x2.onnx --size 480x270
 
-.PHONY: all bench lib ffmpeg unit-tests check check-ffmpeg check-asan demo evaluate install clean distclean help
+.PHONY: all bench lib ffmpeg unit-tests check check-ffmpeg newest-ffmpeg check-asan demo evaluate install clean distclean help
