@@ -111,6 +111,7 @@ open_archive() {
     apt-get -q update || die "The archive's index could not be fetched (see above). Is there a network?" "$otherwise"
 }
 
+# What was only half fetched is never taken for a file.
 fetch() {
-    (cd "$work" && apt-get -q source --download-only "$@" 9>&-)
+    rm -rf "$work/part" && mkdir "$work/part" && (cd "$work/part" && apt-get -q source --download-only "$@" 9>&-) && mv "$work/part"/* "$work"
 }
