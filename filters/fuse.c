@@ -248,55 +248,65 @@ static void account(FsrEngine *e, const FsrNode *n)
 
 /* The network -------------------------------------------------------------- */
 
-static void scale_row(float *dst, const int16_t *src, int w, float factor)
+/* The row that follows: 16 planes are more than the processor foresees by itself. */
+static void fetch(const int16_t *row, int w)
 {
-    for (int x = 0; x < w; x++)
-        dst[x] = src[x] * factor;
+    for (int x = 0; x < w + 31; x += 32)        /* a cache line each */
+        __builtin_prefetch(row + x);
 }
 
-static void get_row(const FsrEngine *e, int plane, int x, int y, int w, float *dst)
+/* Every step-th sample of a row of p as one plane of the input, whose samples lie `stride` apart */
+static void scale_row(float *dst, ptrdiff_t stride, const FsrPlane *p, int x0, int y, int step, int w, float factor)
 {
-    const FsrFuse  *f  = e->fuse;
-    const FsrNode  *n  = e->node;
-    const int16_t  *lr = n->lr->data + y * n->lr->stride + x;
+    const int16_t *src = p->data + y * p->stride + x0;
 
-    if (plane == IN_LUMA) {
-        for (int i = 0; i < w; i++)
-            dst[i] = lr[i] * (1.0f / FSR_UNIT) - 0.5f;
-    } else if (plane == IN_QP) {
-        const int      ox  = n->motion.hdr.crop_left + x;
-        const int8_t  *row = n->has_motion ? e->cells.qp + (y + n->motion.hdr.crop_top) / 4 * e->cells.w : NULL;
+    fetch(src + step * p->stride, step * w);
+    for (int x = 0; x < w; x++)
+        dst[x * stride] = src[x * step] * factor;
+}
 
-        for (int i = 0; i < w; i++)
-            dst[i] = (row ? row[(ox + i) / 4] : DEFAULT_QP) * (1.0f / 51);
-    } else if (!f->carries) {
-        memset(dst, 0, w * sizeof(*dst));
-    } else if (plane < IN_STATE) {
-        const int      k   = plane - IN_DETAIL;
-        const int16_t *src = f->detail->data + (2 * y + k / 2) * f->detail->stride + 2 * x + k % 2;
+static void get_qp(const FsrEngine *e, int x, int y, int w, float *dst, ptrdiff_t stride)
+{
+    const FsrNode *n   = e->node;
+    const int      ox  = n->motion.hdr.crop_left + x;
+    const int8_t  *row = n->has_motion ? e->cells.qp + (y + n->motion.hdr.crop_top) / 4 * e->cells.w : NULL;
 
-        for (int i = 0; i < w; i++)
-            dst[i] = src[2 * i] * ((float)DETAIL_GAIN / FSR_UNIT);
-    } else if (plane < IN_MISMATCH) {
-        const FsrPlane *p = f->state[plane - IN_STATE];
+    for (int i = 0; i < w; i++)
+        dst[i * stride] = (row ? row[(ox + i) / 4] : DEFAULT_QP) * (1.0f / 51);
+}
 
-        scale_row(dst, p->data + y * p->stride + x, w, 1.0f / STATE_UNIT);
-    } else if (plane == IN_WEIGHT) {
-        scale_row(dst, f->weight->data + y * f->weight->stride + x, w, 1.0f / 1024);
-    } else {
-        const int16_t *pred = e->pred->data + y * e->pred->stride + x, *weight = f->weight->data + y * f->weight->stride + x;
+static void get_carried(const FsrEngine *e, int x, int y, int w, float *dst, ptrdiff_t stride)
+{
+    const FsrFuse *f      = e->fuse;
+    const int16_t *lr     = e->node->lr->data + y * e->node->lr->stride + x, *pred = e->pred->data + y * e->pred->stride + x;
+    const int16_t *weight = f->weight->data + y * f->weight->stride + x;
 
-        for (int i = 0; i < w; i++)
-            dst[i] = (weight[i] > 0 ? lr[i] - pred[i] : 0) * ((float)DETAIL_GAIN / FSR_UNIT);
-        for (int i = 0; plane == IN_SIZE && i < w; i++)
-            dst[i] = fabsf(dst[i]);
+    for (int k = 0; k < 4; k++)
+        scale_row(dst + IN_DETAIL + k, stride, f->detail, 2 * x + k % 2, 2 * y + k / 2, 2, w, (float)DETAIL_GAIN / FSR_UNIT);
+    for (int k = 0; k < FSR_STATE; k++)
+        scale_row(dst + IN_STATE + k, stride, f->state[k], x, y, 1, w, 1.0f / STATE_UNIT);
+    scale_row(dst + IN_WEIGHT, stride, f->weight, x, y, 1, w, 1.0f / 1024);
+    fetch(pred + e->pred->stride, w);
+    for (int i = 0; i < w; i++, dst += stride) {
+        dst[IN_MISMATCH] = (weight[i] > 0 ? lr[i] - pred[i] : 0) * ((float)DETAIL_GAIN / FSR_UNIT);
+        dst[IN_SIZE]     = fabsf(dst[IN_MISMATCH]);
     }
 }
 
-static void net_get(void *opaque, int plane, int x, int y, int w, int h, float *dst, ptrdiff_t stride)
+static void net_get(void *opaque, int plane, int planes, int x, int y, int w, float *dst, ptrdiff_t stride)
 {
-    for (int j = 0; j < h; j++)
-        get_row(opaque, plane, x, y + j, w, dst + j * stride);
+    const FsrEngine *e  = opaque;
+    const int16_t   *lr = e->node->lr->data + y * e->node->lr->stride + x;
+
+    (void)plane;
+    fetch(lr + e->node->lr->stride, w);
+    if (e->fuse->carries)
+        get_carried(e, x, y, w, dst, stride);
+    for (int i = 0; !e->fuse->carries && i < w; i++)
+        memset(dst + i * stride, 0, planes * sizeof(*dst));
+    for (int i = 0; i < w; i++)
+        dst[i * stride + IN_LUMA] = lr[i] * (1.0f / FSR_UNIT) - 0.5f;
+    get_qp(e, x, y, w, dst + IN_QP, stride);
 }
 
 /* Also what is not a number becomes a value. */
@@ -306,37 +316,35 @@ static int to_int(float v, float limit, float unit)
     return (int)(v * unit + 32768.5f) - 32768;
 }
 
-static void put_span(FsrEngine *e, int plane, int x, int y, int w, const float *src)
+static void net_put(void *opaque, int plane, int planes, int x, int y, int w, const float *src, ptrdiff_t stride)
 {
-    FsrNode *n = e->node;
+    FsrEngine *e = opaque;
+    FsrNode   *n = e->node;
 
-    if (plane < OUT_STATE) {
-        int16_t *d = n->hr->data + (2 * y + plane / 2) * n->hr->stride + 2 * x + plane % 2;
+    (void)plane, (void)planes;
+    for (int k = 0; k < OUT_STATE; k++) {
+        int16_t *d = n->hr->data + (2 * y + k / 2) * n->hr->stride + 2 * x + k % 2;
 
+        fetch(d + 2 * n->hr->stride, 2 * w);
         for (int i = 0; i < w; i++) {
-            const int v = d[2 * i] + to_int(src[i], 1, FSR_UNIT);
+            const int v = d[2 * i] + to_int(src[i * stride + k], 1, FSR_UNIT);
 
             d[2 * i] = v > FSR_UNIT * 5 / 4 ? FSR_UNIT * 5 / 4 : v < -FSR_UNIT / 4 ? -FSR_UNIT / 4 : v;
         }
-    } else if (n->kept) {
-        FsrPlane *p = n->state[plane - OUT_STATE];
-        int16_t  *d = p->data + y * p->stride + x;
-
-        for (int i = 0; i < w; i++)
-            d[i] = to_int(src[i], STATE_LIMIT, STATE_UNIT);
     }
-}
+    for (int k = 0; n->kept && k < FSR_STATE; k++) {
+        int16_t *d = n->state[k]->data + y * n->state[k]->stride + x;
 
-static void net_put(void *opaque, int plane, int x, int y, int w, int h, const float *src, ptrdiff_t stride)
-{
-    for (int j = 0; j < h; j++)
-        put_span(opaque, plane, x, y + j, w, src + j * stride);
+        fetch(d + n->state[k]->stride, w);
+        for (int i = 0; i < w; i++)
+            d[i] = to_int(src[i * stride + OUT_STATE + k], STATE_LIMIT, STATE_UNIT);
+    }
 }
 
 static void net_job(void *arg, int job, int worker)
 {
     FsrEngine *e = arg;
-    FsrNnIO    io = { .opaque = e, .get = net_get, .put = net_put };
+    FsrNnIO    io = { .opaque = e, .get_row = net_get, .put_row = net_put };
 
     e->scratch[worker].macs += fsr_nn_run_tiles(e->plan, &io, &e->fuse->tiles, e->fuse->jobs[job].index, worker);
 }

@@ -324,7 +324,7 @@ static int bench(const Options *o, const FsrNet *net, FsrPlan *plan)
 {
     Result  r = { .isa = fsr_nn_isa() };
     Picture p = { .width = o->width, .height = o->height };
-    FsrNnIO io = { &p, get, put };
+    FsrNnIO io = { .opaque = &p, .get = get, .put = put };
     const size_t pixels = (size_t)o->width * o->height;
     double  ignored;
     int     ret = -ENOMEM;

@@ -176,7 +176,7 @@ static int measure_ranges(const FsrNet *net, struct FsrRange *ranges)
     const double area = CALIBRATE_MACS / (net->info.macs * net->info.scale * net->info.scale + 1);
     FsrPlan     *f;
     Scene       *s = calloc(1, sizeof(*s));
-    FsrNnIO      io = { s, scene_get, scene_put };
+    FsrNnIO      io = { .opaque = s, .get = scene_get, .put = scene_put };
     int          ret;
 
     if (!s)

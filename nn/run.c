@@ -88,30 +88,39 @@ static float *sample(const Job *t, int i, int r, int x)
            (ptrdiff_t)(x - origin(t, i)) * pn->step;
 }
 
+/* Sample 0 of a row, and sample n - 1, again in front of it and behind it. */
+static void continue_row(float *row, size_t stride, int before, int n, int after)
+{
+    for (int x = -before; x < 0; x++)
+        memcpy(row + x * (ptrdiff_t)stride, row, stride * sizeof(*row));
+    for (int x = n; x < n + after; x++)
+        memcpy(row + x * stride, row + (n - 1) * stride, stride * sizeof(*row));
+}
+
 /* The picture goes on beyond its border with its border samples. */
 static void input_row(const Job *t, int i, int r, Span s, float *dst)
 {
     const FsrPlan     *p  = t->p;
     const FsrPlanNode *pn = &p->nodes[i];
     const int  y      = clamp(t->y - pn->margin.top + r, 0, p->height - 1);
-    const int  x0     = s.x, n = s.width;
-    const int  first  = clamp(x0, 0, p->width - 1), last = clamp(x0 + n - 1, 0, p->width - 1);
-    const int  left   = first > x0 ? first - x0 : 0, have = last - first + 1;
+    const int  first  = clamp(s.x, 0, p->width - 1), last = clamp(s.x + s.width - 1, 0, p->width - 1);
+    const int  left   = max(first - s.x, 0), have = last - first + 1;
     const int  planes = p->net->nodes[i].channels;
-    float     *row    = planes == 1 ? dst : t->w->memory + p->planar;
+    float     *inside = dst + (size_t)left * pn->stride, *row = t->w->memory + p->planar;
     int        before = 0;              /* planes of the inputs in front */
 
     for (int k = 0; k < i; k++)
         before += p->net->nodes[k].channels;
-    for (int c = 0; c < planes; c++) {
-        t->io->get(t->io->opaque, before + c, first, y, have, 1, row + left, n);
-        for (int x = 0; x < left; x++)
-            row[x] = row[left];
-        for (int x = left + have; x < n; x++)
-            row[x] = row[left + have - 1];
-        for (int x = 0; row != dst && x < n; x++)
-            dst[x * pn->stride + c] = row[x];
+    if (t->io->get_row)
+        t->io->get_row(t->io->opaque, before, planes, first, y, have, inside, pn->stride);
+    else if (pn->stride == 1)
+        t->io->get(t->io->opaque, before, first, y, have, 1, inside, have);
+    for (int c = 0; !t->io->get_row && pn->stride != 1 && c < planes; c++) {
+        t->io->get(t->io->opaque, before + c, first, y, have, 1, row, have);
+        for (int x = 0; x < have; x++)
+            inside[x * pn->stride + c] = row[x];
     }
+    continue_row(inside, pn->stride, left, have, s.width - left - have);
 }
 
 static void conv_row(Job *t, int i, int r, Span s, float *dst)
@@ -365,14 +374,17 @@ static void deliver(const Job *t, int r)
     float       *row    = t->w->memory + t->p->planar;
     Span         s;
 
-    for (int x = begin(t, i); next_span(t, i, r, x, &s); x = s.x + s.width)
-        for (int c = 0; c < planes; c++) {
-            const float *src = sample(t, i, r, s.x);
+    for (int x = begin(t, i); next_span(t, i, r, x, &s); x = s.x + s.width) {
+        const float *src = sample(t, i, r, s.x);
 
+        if (t->io->put_row)
+            t->io->put_row(t->io->opaque, 0, planes, s.x, y, s.width, src, stride);
+        for (int c = 0; !t->io->put_row && c < planes; c++) {
             for (int k = 0; stride != 1 && k < s.width; k++)
                 row[k] = src[k * stride + c];
             t->io->put(t->io->opaque, c, s.x, y, s.width, 1, stride == 1 ? src : row, s.width);
         }
+    }
 }
 
 /* Whether anything is made in this tile: its columns and, at the input the most, the samples

@@ -30,6 +30,10 @@ static void input_rows(Job *t, int i, int first, int last)
 
     for (int k = 0; k < i; k++)
         plane += t->p->net->nodes[k].channels;
+    for (int r = first; t->io->get_row && r <= last; r++)
+        t->io->get_row(t->io->opaque, plane, planes, 0, r, wn->w, row_of(t->p, i, r), wn->stride);
+    if (t->io->get_row)
+        return;
     if (planes == 1) {
         t->io->get(t->io->opaque, plane, 0, first, wn->w, last - first + 1, row_of(t->p, i, first), wn->w);
         return;
@@ -440,6 +444,10 @@ static void deliver(void *opaque, int result, int r)
 
     for (int k = 0; k < result; k++)
         plane += t->p->net->nodes[fsr_result(t->p->net, k)].channels;
+    if (t->io->put_row) {
+        t->io->put_row(t->io->opaque, plane, t->p->net->nodes[i].channels, 0, r, wn->w, src, wn->stride);
+        return;
+    }
     for (int c = 0; c < t->p->net->nodes[i].channels; c++) {
         for (int x = 0; wn->stride != 1 && x < wn->w; x++)
             row[x] = src[(size_t)x * wn->stride + c];

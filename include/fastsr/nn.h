@@ -120,12 +120,19 @@ int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int
  *      (by the strip below, and at its ends).
  * put: take w x h output samples at (x, y) of one output plane, in output samples;
  *      every output sample is delivered exactly once in a whole run.
- * Both are called on the thread that entered the job.
+ * All are called on the thread that entered the job.
+ * get_row, put_row: the same for one row of several planes, those from `plane` on, which lie side
+ *      by side as the network keeps them: plane + k of sample x + i at [i * stride + k]. Used in
+ *      place of get and put where not NULL, for as many planes as an input has, and as an output
+ *      has or all outputs have together. Spares networks of many planes a copy. What lies between
+ *      the last plane and the next sample must be left alone.
  */
 typedef struct FsrNnIO {
     void *opaque;
     void (*get)(void *opaque, int plane, int x, int y, int w, int h, float *dst, ptrdiff_t stride);
     void (*put)(void *opaque, int plane, int x, int y, int w, int h, const float *src, ptrdiff_t stride);
+    void (*get_row)(void *opaque, int plane, int planes, int x, int y, int w, float *dst, ptrdiff_t stride);
+    void (*put_row)(void *opaque, int plane, int planes, int x, int y, int w, const float *src, ptrdiff_t stride);
 } FsrNnIO;
 
 /* Name, planes and size of output i. */

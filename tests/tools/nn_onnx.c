@@ -238,7 +238,7 @@ static int check(Case *c)
 /* 0 passed, 1 failed, negative: refused */
 static int run_plan(Case *c, FsrPlan *plan)
 {
-    const FsrNnIO io = { c, get, put };
+    const FsrNnIO io = { .opaque = c, .get = get, .put = put };
     int ret = 0;
 
     for (int i = 0; i < c->nb_out; i++) {

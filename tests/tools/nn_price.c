@@ -111,7 +111,7 @@ static int price(const FsrNet *net, int scale, const char *path, double *db)
         int64_t  *scratch = malloc(w * sizeof(*scratch));
         float    *small = malloc(area * sizeof(*small)), *wide = malloc(area * sizeof(*wide));
         Picture   p = { w, h, malloc(area * sizeof(float)), malloc(area * sizeof(float)) };
-        FsrNnIO   io = { &p, get, put };
+        FsrNnIO   io = { .opaque = &p, .get = get, .put = put };
         char      err[256] = "out of memory";
 
         if (!lr || !scratch || !small || !wide || !p.in || !p.out)

@@ -74,7 +74,7 @@ static uint8_t *damage(const Golden *g, size_t *size)
 
 static void fuzz(void **state)
 {
-    static const FsrNnIO io = { NULL, get, put };
+    static const FsrNnIO io = { .opaque = NULL, .get = get, .put = put };
     static Golden g[MAX_GOLDENS];
     int nb = read_goldens(g), loaded = 0, planned = 0, ran = 0;
 

@@ -33,7 +33,7 @@ static void put(void *opaque, int plane, int x, int y, int w, int h, const float
 
 static void run(Buf *g)
 {
-    const FsrNnIO io = { NULL, get, put };
+    const FsrNnIO io = { .opaque = NULL, .get = get, .put = put };
     FsrNetInfo info;
     FsrNet  *net;
     FsrPlan *plan;

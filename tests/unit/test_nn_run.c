@@ -291,6 +291,26 @@ static void put(void *opaque, int plane, int x, int y, int w, int h, const float
         }
 }
 
+/* What lies between the planes of two samples is not theirs. */
+static void get_row(void *opaque, int plane, int planes, int x, int y, int w, float *dst, ptrdiff_t stride)
+{
+    float row[MAX_SIDE];
+
+    assert_true(planes <= stride);
+    for (int c = 0; c < planes; c++) {
+        get(opaque, plane + c, x, y, w, 1, row, w);
+        for (int i = 0; i < w; i++)
+            dst[i * stride + c] = row[i];
+    }
+}
+
+static void put_row(void *opaque, int plane, int planes, int x, int y, int w, const float *src, ptrdiff_t stride)
+{
+    for (int c = 0; c < planes; c++)
+        for (int i = 0; i < w; i++)
+            put(opaque, plane + c, x + i, y, 1, 1, src + i * stride + c, 1);
+}
+
 static FsrPlan *make_plan(const FsrNet *net, const Pic *in, int workers, FsrIsa isa, int tw, int th)
 {
     FsrPlan *plan;
@@ -307,7 +327,7 @@ static Pic run(const FsrNet *net, Pic *in, FsrIsa isa, int tw, int th)
     FsrNetInfo info;
     FsrPlan   *plan = make_plan(net, in, 1, isa, tw, th);
     Pic        out, *io[2] = { in, &out };
-    FsrNnIO    nnio = { io, get, put };
+    FsrNnIO    nnio = { .opaque = io, .get = get, .put = put };
 
     fsr_nn_info(net, &info);
     out = new_pic(info.out_planes, in->w * info.scale, in->h * info.scale);
@@ -323,8 +343,8 @@ static Pic run(const FsrNet *net, Pic *in, FsrIsa isa, int tw, int th)
     return out;
 }
 
-/* Any part of a picture, run alone: the samples of a whole run, no others, and not more work
- * than the rectangle around each wanted tile would take. */
+/* Any part of a picture, run alone and by rows of all planes: the samples of a whole run, no others,
+ * and not more work than the rectangle around each wanted tile would take. */
 static void check_part(const FsrNet *net, Pic *in, const Pic *whole, FsrIsa isa, int tw, int th)
 {
     FsrNetInfo info;
@@ -333,7 +353,7 @@ static void check_part(const FsrNet *net, Pic *in, const Pic *whole, FsrIsa isa,
     FsrNnTiles t = { .x = -(int)rnd(9), .y = -(int)rnd(9), .tile_w = 1 + rnd(17),
                      .tile_h = 1 + rnd(17), .wanted = wanted, .stride = 64 };
     Pic        out, *io[2] = { in, &out };
-    FsrNnIO    nnio = { io, get, put };
+    FsrNnIO    nnio = { .opaque = io, .get_row = get_row, .put_row = put_row };
     int64_t    macs = 0, all = 0;
     int        share = 1 + rnd(20), s;
 
@@ -692,7 +712,7 @@ static void workers(void **state)
         for (int n = 0; n < 4; n++) {
             FsrPlan *plan = make_plan(net, &in, n + 1, isa, 100, 50);
             Pic     *pics[2] = { &in, &out[n] };
-            FsrNnIO  io = { pics, get, put };
+            FsrNnIO  io = { .opaque = pics, .get = get, .put = put };
             Thread   t[4];
 
             out[n]  = new_pic(1, in.w, in.h);
@@ -726,7 +746,7 @@ static void counts_work(void **state)
     FsrNetInfo info;
     FsrPlan   *plan;
     Pic        in, out, *pics[2] = { &in, &out };
-    FsrNnIO    io = { pics, get, put };
+    FsrNnIO    io = { .opaque = pics, .get = get, .put = put };
     int        x, y, tw, th, covered = 0;
 
     (void)state;
@@ -767,7 +787,7 @@ static void pays_for_parts_only(void **state)
     FsrNet    *net;
     FsrPlan   *plan;
     Pic        in = new_pic(1, 200, 60), out = new_pic(1, 200, 60), *pics[2] = { &in, &out };
-    FsrNnIO    io = { pics, get, put };
+    FsrNnIO    io = { .opaque = pics, .get = get, .put = put };
 
     (void)state;
     srcnn(&g);

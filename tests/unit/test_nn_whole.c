@@ -535,7 +535,7 @@ static void random_graphs(void **state)
         evaluate(&g);
         net = load(&g);
         for (int isa = 0; isa < FSR_ISA_NB; isa++) {
-            const FsrNnIO io = { &g, get, put };
+            const FsrNnIO io = { .opaque = &g, .get = get, .put = put };
             FsrPlan *plan;
             char     err[256];
 
@@ -586,13 +586,32 @@ static void put_plane(void *opaque, int plane, int x, int y, int w, int h, const
         memcpy(two_out + (plane * TH + y + j) * TW + x, src + j * stride, w * sizeof(*src));
 }
 
+static void get_planes(void *opaque, int plane, int planes, int x, int y, int w, float *dst, ptrdiff_t stride)
+{
+    (void)opaque;
+    assert_true(plane + planes <= 3 && planes <= stride);
+    for (int i = 0; i < w; i++)
+        for (int c = 0; c < planes; c++)
+            dst[i * stride + c] = two_in[((plane + c) * TH + y) * TW + x + i];
+}
+
+static void put_planes(void *opaque, int plane, int planes, int x, int y, int w, const float *src, ptrdiff_t stride)
+{
+    (void)opaque;
+    assert_true(plane + planes <= 4);
+    for (int i = 0; i < w; i++)
+        for (int c = 0; c < planes; c++)
+            two_out[((plane + c) * TH + y) * TW + x + i] = src[i * stride + c];
+}
+
 /* Inputs a (2 planes) and b (1), outputs s = a + b, d = b - 2 first plane of a by a 1x1
  * convolution, a itself: planes are counted through all of them, in strips and whole. */
 static void strips(void **state)
 {
     static const int64_t dims[4] = { 1, 3, 1, 1 };
     static const float   w[3] = { -2, 0, 1 };
-    const FsrNnIO io = { NULL, get_plane, put_plane };
+    const FsrNnIO ios[2] = { { .get = get_plane, .put = put_plane },
+                             { .get_row = get_planes, .put_row = put_planes } };
     Buf        g = { 0 }, m;
     FsrNet    *net;
     FsrNetInfo info;
@@ -619,22 +638,23 @@ static void strips(void **state)
     assert_int_equal(planes, 1);
     for (int i = 0; i < 3 * TW * TH; i++)
         two_in[i] = rndf();
-    for (int isa = 0; isa < 2 * FSR_ISA_NB; isa++) {
+    for (int way = 0; way < 4 * FSR_ISA_NB; way++) {
+        const FsrIsa isa = way / 4;
         FsrPlan *plan;
         int      width, height;
 
-        if (!fsr_nn_isa_available(isa / 2))
+        if (!fsr_nn_isa_available(isa))
             continue;
-        if (isa & 1)
-            assert_int_equal(fsr_whole_plan(&plan, net, TW, TH, 1, isa / 2, err, sizeof(err)), 0);
+        if (way & 1)
+            assert_int_equal(fsr_whole_plan(&plan, net, TW, TH, 1, isa, err, sizeof(err)), 0);
         else
-            assert_int_equal(fsr_nn_plan_with(&plan, net, TW, TH, 1, FSR_PRECISION_F32, isa / 2, 9, 8, err,
+            assert_int_equal(fsr_nn_plan_with(&plan, net, TW, TH, 1, FSR_PRECISION_F32, isa, 9, 8, err,
                                               sizeof(err)), 0);
         assert_string_equal(fsr_nn_output(plan, 1, &planes, &width, &height), "d");
         assert_true(planes == 1 && width == TW && height == TH);
         memset(two_out, 0xff, sizeof(two_out));
         for (int j = 0; j < fsr_nn_jobs(plan); j++)
-            fsr_nn_run(plan, &io, j, 0);
+            fsr_nn_run(plan, &ios[way / 2 % 2], j, 0);
         for (int k = 0; k < TW * TH; k++) {
             const float a0 = two_in[k], a1 = two_in[TW * TH + k], b = two_in[2 * TW * TH + k];
 
