@@ -18,10 +18,8 @@
 #define DEFAULT_QP  30          /* without a record */
 #define ENOUGH      8u              /* mismatch in 1/64 steps under which the network has nothing to add */
 #define FLAT        8000u           /* gain under which the network is not worth its work: detail of about one step, well carried */
+#define EDGES       1.06        /* what is executed beyond cost()'s model: ends of vectors, strips of one thread */
 #define REPAY       8           /* pictures over which a debt is paid back */
-#define STRIP       4           /* rows of tiles that threads work on as one, roughly */
-#define SIDE        0.65        /* of the halo, that a side of a tile costs: the mean over layers is half of it, the rest are corners */
-#define HALO_SHARE  1.5         /* a tile's multiply-accumulates with its halo, roughly; account() is nearer */
 
 /* The network's input planes, at the small picture's size */
 enum { IN_LUMA, IN_DETAIL, IN_STATE = IN_DETAIL + 4, IN_MISMATCH = IN_STATE + FSR_STATE, IN_SIZE, IN_WEIGHT, IN_QP, NB_IN };
@@ -39,6 +37,8 @@ typedef struct FsrFuse {
     struct Tile *order;         /* scratch of choose_tiles: all tiles, those that gain most first */
     struct Tile *jobs;          /* of the network, and how many of their tiles are wanted */
     int       halo;
+    double    beside[3][3];     /* of the network's work on a tile, what one beside it needs: so many of left and right, of above and below */
+    double    corner;           /* and one that it touches with a corner */
     double    macs, credit;     /* per output pixel: the network's, and what earlier pictures left of the budget */
 } FsrFuse;
 
@@ -187,6 +187,59 @@ static int by_gain(const void *a, const void *b)
     return s->gain != t->gain ? (s->gain < t->gain) - (s->gain > t->gain) : s->index - t->index;
 }
 
+static int is_wanted(const FsrFuse *f, int x, int y)
+{
+    return x >= 0 && x < f->tiles.cols && y >= 0 && y < f->tiles.rows && f->wanted[y * f->tiles.cols + x];
+}
+
+/* Part of the network's work that falls on a tile: all of it, or the halo of its neighbours. */
+static double work_on(const FsrFuse *f, int x, int y)
+{
+    const int left = is_wanted(f, x - 1, y), right = is_wanted(f, x + 1, y), up = is_wanted(f, x, y - 1), down = is_wanted(f, x, y + 1);
+    const int corners = (!left && !up && is_wanted(f, x - 1, y - 1)) + (!right && !up && is_wanted(f, x + 1, y - 1)) +
+                        (!left && !down && is_wanted(f, x - 1, y + 1)) + (!right && !down && is_wanted(f, x + 1, y + 1));
+
+    return is_wanted(f, x, y) ? 1 : f->beside[left + right][up + down] + corners * f->corner;
+}
+
+/* The layers need more of their surroundings the further they are from the output; all have about the same work. */
+static void init_halo(FsrFuse *f)
+{
+    for (int k = 0; k < f->halo; k++) {
+        const double reach = k < TILE ? (double)k / TILE : 1;
+
+        for (int i = 0; i < 3; i++)
+            for (int j = 0; j < 3; j++)
+                f->beside[i][j] += (1 - fmax(0, 1 - i * reach) * fmax(0, 1 - j * reach)) / f->halo;
+        f->corner += reach * reach / f->halo;
+    }
+}
+
+/*
+ * What the network takes on the wanted tiles, in multiply-accumulates per output pixel. Parts of the halo that several
+ * threads compute, each for its own strip, are not in it, because results must not depend on the number of threads.
+ */
+static double cost(const FsrEngine *e)
+{
+    const FsrFuse *f = e->fuse;
+    const int w = e->cfg.format.width, h = e->cfg.format.height;
+    double samples = 0;
+
+    for (int y = 0; y < f->tiles.rows; y++)
+        for (int x = 0; x < f->tiles.cols; x++)
+            samples += work_on(f, x, y) * fmin(TILE, w - x * TILE) * fmin(TILE, h - y * TILE);
+    return samples / ((double)w * h) * f->macs * EDGES;
+}
+
+/* The first nb tiles of the order are the wanted ones. */
+static void want(FsrFuse *f, int nb)
+{
+    memset(f->wanted, 0, f->tiles.cols * f->tiles.rows);
+    for (int i = 0; i < nb; i++)
+        f->wanted[f->order[i].index] = 1;
+    f->nb_wanted = nb;
+}
+
 /*
  * The tiles that gain most, as many as the budget pays for. A picture without references gets the network everywhere,
  * and those after it pay that back. Nothing is taken across an IRAP picture, and leading pictures that a cut there would
@@ -195,53 +248,35 @@ static int by_gain(const void *a, const void *b)
 static void choose_tiles(FsrEngine *e, const FsrNode *n)
 {
     FsrFuse *f = e->fuse;
-    const int nb = f->tiles.cols * f->tiles.rows;
-    double may;
-    int    pays;
+    const int rasl = n->has_motion && n->motion.hdr.kind == FSR_KIND_RASL;
+    int few = 0, many = f->tiles.cols * f->tiles.rows;
 
     if (n->has_motion && n->motion.hdr.kind >= FSR_KIND_BLA)
         f->credit = 0;
-    f->nb_wanted = !f->carries ? nb : n->duplicate ? 0 : -1;
-    if (f->nb_wanted < 0 && e->cfg.budget <= 0)
-        f->nb_wanted = nb;
-    if (f->nb_wanted >= 0) {
-        memset(f->wanted, f->nb_wanted > 0, nb);
-        return;
+    if (!f->carries || n->duplicate || e->cfg.budget <= 0) {
+        f->nb_wanted = f->carries && n->duplicate ? 0 : many;
+        memset(f->wanted, f->nb_wanted > 0, many);
+    } else {
+        const double may = e->cfg.budget + (rasl ? 0 : f->credit / REPAY);
+
+        fsr_engine_execute(e, rate_tiles, f->tiles.rows);
+        qsort(f->order, many, sizeof(*f->order), by_gain);
+        while (many > 0 && f->order[many - 1].gain < FLAT)
+            many--;
+        while (few < many) {
+            const int nb = (few + many + 1) / 2;
+
+            want(f, nb);
+            if (cost(e) <= may)
+                few = nb;
+            else
+                many = nb - 1;
+        }
+        want(f, few);
     }
-    fsr_engine_execute(e, rate_tiles, f->tiles.rows);
-    qsort(f->order, nb, sizeof(*f->order), by_gain);
-    may  = e->cfg.budget + (n->motion.hdr.kind == FSR_KIND_RASL ? 0 : f->credit / REPAY);
-    pays = may > 0 ? (int)(may / (f->macs * HALO_SHARE) * nb) : 0;
-    memset(f->wanted, 0, nb);
-    for (f->nb_wanted = 0; f->nb_wanted < nb && f->nb_wanted < pays && f->order[f->nb_wanted].gain >= FLAT; f->nb_wanted++)
-        f->wanted[f->order[f->nb_wanted].index] = 1;
-}
-
-/* Does the network run on the tile as well, on the same strip of the picture? */
-static int is_beside(const FsrFuse *f, int x, int y, int strip)
-{
-    return y >= 0 && y / STRIP == strip && x >= 0 && x < f->tiles.cols && y < f->tiles.rows && f->wanted[y * f->tiles.cols + x];
-}
-
-/*
- * What the picture takes of the budget. Estimated, because what is executed depends on the number of threads and the
- * result must not: a part of the halo on each side of a tile where the network does not run.
- */
-static void account(FsrEngine *e, const FsrNode *n)
-{
-    FsrFuse *f = e->fuse;
-    int sides = 0;
-    double spent;
-
-    if (n->motion.hdr.kind == FSR_KIND_RASL || n->duplicate)
+    if (rasl || n->duplicate)
         return;
-    for (int y = 0; y < f->tiles.rows; y++)
-        for (int x = 0; x < f->tiles.cols; x++)
-            if (f->wanted[y * f->tiles.cols + x])
-                sides += !is_beside(f, x - 1, y, y / STRIP) + !is_beside(f, x + 1, y, y / STRIP) +
-                         !is_beside(f, x, y - 1, y / STRIP) + !is_beside(f, x, y + 1, y / STRIP);
-    spent = (f->nb_wanted + sides * f->halo * SIDE / TILE) * f->macs / (f->tiles.cols * f->tiles.rows);
-    f->credit += e->cfg.budget - spent;
+    f->credit += e->cfg.budget - cost(e);
     if (f->credit > e->cfg.budget * REPAY)      /* a standing picture does not save up for all times */
         f->credit = e->cfg.budget * REPAY;
 }
@@ -433,7 +468,6 @@ static int fuse(FsrEngine *e, FsrNode *n, int carries)
         sort_jobs(e);
         fsr_engine_execute(e, net_job, fsr_nn_jobs(e->plan));
     }
-    account(e, n);
     fsr_engine_execute(e, finish_stripe, fsr_nb_stripes(e, n));
     return 0;
 }
@@ -471,6 +505,7 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
     f->order   = calloc((size_t)f->tiles.cols * f->tiles.rows, sizeof(*f->order));
     f->macs    = info.macs / 4;         /* info: for a sample of the small size */
     f->halo    = info.halo;
+    init_halo(f);
     f->detail  = fsr_plane_get(&e->hr_pool);
     f->weight  = fsr_plane_get(&e->lr_pool);
     if (!f->wanted || !f->order || !f->detail || !f->weight)
