@@ -191,7 +191,7 @@ static int layout(FsrPlan *p, FsrIsa isa)
                       ((size_t)p->tile_h * p->net->nodes[i].scale + pn->margin.top +
                        pn->margin.bottom));
         widest = widest < width ? width : widest;
-        if (pn->store == FSR_STORE_WIDE && floats < width * pn->stride)
+        if (pn->from_floats && floats < width * pn->stride)
             floats = width * pn->stride;
         if (p->net->nodes[i].op == FSR_OP_CONV && (ret = setup_conv(p, i, isa, width, &scratch)) < 0)
             return ret;
@@ -301,17 +301,18 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
     (*plan)->precision = precision;
     if ((ret = build(*plan, precision, isa, tile_w, tile_h)) < 0) {
         fsr_nn_plan_free(plan);
-        return fsr_nn_fail(err, err_size, ret, "cannot plan the network for %dx%d: %s", width,
-                           height, strerror(-ret));
+        return fsr_nn_fail(err, err_size, ret, "cannot plan the network for %dx%d: %s", width, height,
+                           ret == -EINVAL ? "a range in its metadata is damaged" : strerror(-ret));
     }
     return 0;
 }
 
-static int takes_luma(const FsrNet *net)
+/* The drawn picture stands for its input, or its ranges are known. */
+static int made_for_integers(const FsrNet *net)
 {
     const char *input = fsr_nn_meta(net, "input");
 
-    return input && (!strcmp(input, "hr-luma") || !strcmp(input, "lr-luma"));
+    return fsr_quant_recorded(net) || (input && (!strcmp(input, "hr-luma") || !strcmp(input, "lr-luma")));
 }
 
 int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
@@ -320,7 +321,7 @@ int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int
     FsrIsa isa = fsr_nn_isa();
 
     if (precision == FSR_PRECISION_AUTO)
-        precision = takes_luma(net) && isa >= FSR_ISA_AVX2 ? FSR_PRECISION_I8 : FSR_PRECISION_F32;
+        precision = made_for_integers(net) && isa >= FSR_ISA_AVX2 ? FSR_PRECISION_I8 : FSR_PRECISION_F32;
     if (precision == FSR_PRECISION_BF16 && isa < FSR_ISA_AVX512BF16)
         precision = FSR_PRECISION_F32;
     return fsr_nn_plan_with(plan, net, width, height, nb_workers, precision, isa, 0, 0, err,

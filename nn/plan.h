@@ -26,6 +26,7 @@ typedef enum FsrStore {
 typedef struct FsrPlanNode {
     FsrMargin            margin;
     FsrStore             store;
+    int                  from_floats;   /* made as a row of floats, then converted to integers */
     int                  subs;          /* rows of words that a row is made of; float: one */
     int                  sub_pitch;     /* words from one to the next */
     int                  step;          /* words from one sample to the next in them */

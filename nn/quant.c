@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,8 +45,9 @@ static int integer_conv(const FsrPlan *p, int i)
     return conv_fits(p->net, n) && p->nodes[n->in[0]].store != FSR_STORE_FLOAT;
 }
 
-/* How node i can be kept: bytes for integer convolutions and sums; wide for convolutions. */
-static FsrStore store_of(const FsrPlan *p, int i, const uint8_t *sums)
+/* How node i can be kept: bytes for convolutions and sums; wide for what convolutions read. known:
+ * what it holds. */
+static FsrStore store_of(const FsrPlan *p, int i, const uint8_t *sums, int known)
 {
     const FsrNet *net = p->net;
     int others = i == net->output, adds = 0;
@@ -56,14 +58,14 @@ static FsrStore store_of(const FsrPlan *p, int i, const uint8_t *sums)
                 adds   |= sums[r];
                 others |= !sums[r] && !conv_fits(net, &net->nodes[r]);
             }
-    if (others)
+    if (others || !known)
         return FSR_STORE_FLOAT;
-    if (integer_conv(p, i) || sums[i])
+    if (integer_conv(p, i) || sums[i] || (net->nodes[i].op == FSR_OP_CONV && net->nodes[i].channels > 4))
         return FSR_STORE_BYTES;
     return adds ? FSR_STORE_FLOAT : FSR_STORE_WIDE;
 }
 
-static void choose_stores(FsrPlan *p)
+static void choose_stores(FsrPlan *p, const struct FsrRange *seen)
 {
     const FsrNet *net = p->net;
     uint8_t sums[FSR_NN_MAX_NODES];
@@ -75,7 +77,7 @@ static void choose_stores(FsrPlan *p)
     do {
         changed = 0;
         for (int i = 0; i < net->nb_nodes; i++)
-            p->nodes[i].store = store_of(p, i, sums);
+            p->nodes[i].store = store_of(p, i, sums, seen[p->nodes[i].first_plane].n > 0);
         for (int i = 0; i < net->nb_nodes; i++) {
             const int *in = net->nodes[i].in;
 
@@ -194,7 +196,49 @@ static int measure_ranges(const FsrNet *net, struct FsrRange *ranges)
     return ret;
 }
 
-/* The ranges of all planes of all values, measured by the first plan that wants them. */
+static const char *recorded(const FsrNet *net, int i)
+{
+    char key[80];
+
+    snprintf(key, sizeof(key), "range %s", net->nodes[i].name);
+    return fsr_nn_meta(net, key);
+}
+
+int fsr_quant_recorded(const FsrNet *net)
+{
+    int any = 0;
+
+    for (int i = 0; i < net->nb_nodes; i++)
+        any |= recorded(net, i) != NULL;
+    return any;
+}
+
+/* Metadata "range NODE": lowest, highest and mean value of each plane. Nodes without stay float. */
+static int read_ranges(const FsrNet *net, struct FsrRange *r)
+{
+    for (int i = 0; i < net->nb_nodes; r += net->nodes[i++].channels) {
+        const char *text = recorded(net, i);
+
+        for (int k = 0; text && k < 3 * net->nodes[i].channels; k++) {
+            char  *end;
+            double v = strtod(text, &end);
+
+            if (end == text || !(fabs(v) < 1e6))
+                return -EINVAL;
+            if (k % 3 == 0)
+                r[k / 3].low = (float)v;
+            else if (k % 3 == 1)
+                r[k / 3].high = (float)v;
+            else
+                r[k / 3].sum = v;
+            r[k / 3].n = 1;
+            text = end;
+        }
+    }
+    return 0;
+}
+
+/* The ranges of all planes of all values, read or measured by the first plan that wants them. */
 static int get_ranges(const FsrNet *net, int planes, const struct FsrRange **ranges)
 {
     struct FsrRange *seen = atomic_load(&((FsrNet *)net)->ranges), *other = NULL;
@@ -205,7 +249,7 @@ static int get_ranges(const FsrNet *net, int planes, const struct FsrRange **ran
             return -ENOMEM;
         for (int c = 0; c < planes; c++)
             seen[c] = (struct FsrRange){ INFINITY, -INFINITY, 0, 0 };
-        if ((ret = measure_ranges(net, seen)) < 0) {
+        if ((ret = fsr_quant_recorded(net) ? read_ranges(net, seen) : measure_ranges(net, seen)) < 0) {
             free(seen);
             return ret;
         }
@@ -298,6 +342,8 @@ static void set_fine(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
     const int channels = p->net->nodes[i].channels, blocks = (channels + 3) / 4;
     double    noise[FSR_I8_BLOCKS] = { 0 }, all = 0;
 
+    if (p->nodes[i].from_floats)
+        return;
     for (int r = i; r < p->net->nb_nodes; r++)              /* sums want bytes of one kind */
         for (int j = 0; j < p->net->nodes[r].nb_in; j++)
             if ((r == i || p->net->nodes[r].in[j] == i) && p->net->nodes[r].op != FSR_OP_CONV)
@@ -570,6 +616,7 @@ static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
     pn->quant->is_conv = integer;
     if (pn->store != FSR_STORE_FLOAT) {
         pn->step = 1;
+        pn->from_floats = pn->store == FSR_STORE_WIDE || (n->op == FSR_OP_CONV && !integer);
         pn->subs = pn->store == FSR_STORE_WIDE ? n->channels : blocks;
         if (pn->store == FSR_STORE_BYTES)
             set_fine(p, i, seen + pn->first_plane, gains + pn->first_plane);
@@ -580,7 +627,7 @@ static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
     }
     if (integer)
         return set_conv(p, i, seen + p->nodes[n->in[0]].first_plane);
-    return pn->store == FSR_STORE_BYTES ? set_sum(p, i) : 0;
+    return pn->store == FSR_STORE_BYTES && !pn->from_floats ? set_sum(p, i) : 0;
 }
 
 int fsr_quant_setup(FsrPlan *p, FsrIsa isa)
@@ -592,7 +639,7 @@ int fsr_quant_setup(FsrPlan *p, FsrIsa isa)
     int     ret   = gains ? get_ranges(p->net, planes, &seen) : -ENOMEM;
 
     if (ret >= 0) {
-        choose_stores(p);
+        choose_stores(p, seen);
         set_gains(p, gains);
     }
     for (int i = 0; ret >= 0 && i <= last; i++)
@@ -632,6 +679,30 @@ void fsr_quant_row(const FsrQuant *q, int planes, const float *src, int stride, 
             v = v > 0 ? v : 0;                          /* also what is not a number */
             v = v < FSR_I8_WIDE_MAX ? v : FSR_I8_WIDE_MAX;
             dst[x] = (uint32_t)(int)v;
+        }
+    }
+}
+
+void fsr_quant_bytes(const FsrQuant *q, int planes, const float *src, int stride, uint32_t *dst,
+                     int pitch, int width)
+{
+    for (int g = 0; g < planes; g += 4, dst += pitch) {
+        const int n = planes - g < 4 ? planes - g : 4;
+        float low[4] = { 0 }, factor[4] = { 0 };
+
+        for (int k = 0; k < n; k++) {
+            low[k]    = q->low[g + k];
+            factor[k] = 1 / q->step[g + k];
+        }
+        for (int x = 0; x < width; x++) {
+            uint8_t *d = (uint8_t *)(dst + x);
+
+            for (int k = 0; k < 4; k++) {
+                float v = (src[(size_t)x * stride + g + k] - low[k]) * factor[k] + 0.5f;
+
+                v    = v > 0 ? v : 0;                   /* also what is not a number */
+                d[k] = (uint8_t)(int)(v < 255 ? v : 255);
+            }
         }
     }
 }

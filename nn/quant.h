@@ -34,11 +34,19 @@ enum { FSR_ADD_BITS = 11 };
 /* Which values are integers, how, and with which weights: fills store, subs, step and quant of
  * p->nodes. Strides and first_plane must be there. */
 int fsr_quant_setup(FsrPlan *p, FsrIsa isa);
+
+/* Whether the file says what its values hold, so that nothing is measured. */
+int fsr_quant_recorded(const FsrNet *net);
+
 void fsr_quant_free(FsrPlan *p);
 
 /* A row of floats (samples `stride` floats apart) as wide numbers, planes `pitch` words apart. */
 void fsr_quant_row(const FsrQuant *q, int planes, const float *src, int stride, uint32_t *dst,
                    int pitch, int width);
+
+/* The same as bytes, four planes in a word. */
+void fsr_quant_bytes(const FsrQuant *q, int planes, const float *src, int stride, uint32_t *dst,
+                     int pitch, int width);
 
 /* The sum of two rows of bytes. */
 void fsr_quant_add(const FsrQuant *q, int planes, const uint32_t *a, int a_pitch, const uint32_t *b,

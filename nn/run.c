@@ -303,7 +303,7 @@ static void make_span(Job *t, int i, int r, Span s)
     const FsrNode     *n    = &t->p->net->nodes[i];
     const FsrPlanNode *pn   = &t->p->nodes[i];
     float             *ring = sample(t, i, r, s.x);
-    float             *dst  = pn->store == FSR_STORE_WIDE ? t->w->memory + t->p->floats : ring;
+    float             *dst  = pn->from_floats ? t->w->memory + t->p->floats : ring;
 
     switch (n->op) {
     case FSR_OP_INPUT:   input_row(t, i, r, s, dst); break;
@@ -320,7 +320,8 @@ static void make_span(Job *t, int i, int r, Span s)
     default:             break;                         /* whole networks only */
     }
     if (dst != ring)
-        fsr_quant_row(pn->quant, n->channels, dst, pn->stride, (uint32_t *)ring, pn->sub_pitch, s.width);
+        (pn->store == FSR_STORE_WIDE ? fsr_quant_row : fsr_quant_bytes)(pn->quant, n->channels, dst, pn->stride,
+                                                                         (uint32_t *)ring, pn->sub_pitch, s.width);
     if (t->p->ranges)
         fsr_quant_observe(t->p->ranges + pn->first_plane, n->channels, dst, pn->stride, s.width);
 }

@@ -97,11 +97,13 @@ void fsr_nn_plan_free(FsrPlan **plan);
  * FSR_PRECISION_I8: convolutions and the sums between them are done in integers of 8 bits (11 where
  *     the picture itself goes through, see nn/README.md), input and output stay float; three to
  *     four times as fast where the processor has products of bytes (VNNI). Sums are exact: the
- *     convolutions give the same bits with every instruction set. Made for inputs of 0 to 1: what
- *     the layers hold is measured on a drawn picture by the first such plan of a network, which
- *     takes some tenths of a second. Operators that are not sums of products stay float.
- * FSR_PRECISION_AUTO: I8 for networks that say they take luma (metadata input = hr-luma or
- *     lr-luma) on processors with vector kernels for it; else F32.
+ *     convolutions give the same bits with every instruction set. What the layers hold is read from
+ *     the file (metadata "range NODE": lowest, highest and mean value of each plane; values without
+ *     stay float), or, in files without, measured on a drawn picture of 0 to 1 by the first such plan
+ *     of a network, which takes some tenths of a second. Operators that are not sums of products stay
+ *     float. -EINVAL for a damaged range.
+ * FSR_PRECISION_AUTO: I8 for networks whose file has ranges or that say they take luma (metadata
+ *     input = hr-luma or lr-luma) on processors with vector kernels for it; else F32.
  * A network that runs whole (FsrNetInfo.whole) is float with every choice.
  */
 typedef enum FsrPrecision {

@@ -372,6 +372,7 @@ typedef struct SimConfig {
     double         threshold;           /* 0: 10 */
     int            workers;             /* 0: no execute function */
     double         budget;
+    FsrPrecision   precision;
     const FsrNet  *net;
     SimLayout      layout;              /* all 0: 8-bit gray */
     int            depth;               /* of the samples; 0: the stream's */
@@ -540,7 +541,7 @@ static inline SimRun *sim_start(const Sim *s, const SimConfig *cfg)
         .format = { .width = s->w, .height = s->h, .bit_depth = cfg->depth ? cfg->depth : s->depth,
                     .sample_bytes = l.bytes ? l.bytes : 1, .shift = l.shift, .planes = l.planes ? l.planes : 1,
                     .log2_chroma_w = l.lw, .log2_chroma_h = l.lh, .chroma_cosited_x = l.lw },
-        .scale = s->scale, .fill = cfg->fill, .budget = cfg->budget, .show = cfg->show, .interval = cfg->interval ? cfg->interval : 1000,
+        .scale = s->scale, .fill = cfg->fill, .budget = cfg->budget, .precision = cfg->precision, .show = cfg->show, .interval = cfg->interval ? cfg->interval : 1000,
         .threshold = cfg->threshold > 0 ? cfg->threshold : 10, .net = cfg->net,
         .nb_workers = cfg->workers ? cfg->workers : 1, .execute = cfg->workers ? sim_execute : NULL,
         .alloc = sim_alloc_out, .release = sim_release, .discard = sim_discard, .opaque = run,

@@ -117,6 +117,8 @@ static void free_graph(Graph *g)
     g->nb = 0;
 }
 
+static void (*add_metadata)(Buf *model);        /* NULL: none */
+
 static FsrNet *load_graph(const Graph *g)
 {
     Buf     b = { 0 }, m;
@@ -153,6 +155,8 @@ static FsrNet *load_graph(const Graph *g)
     snprintf(err, sizeof(err), "v%d", g->nb - 1);
     ox_value(&b, 12, err, 1);
     m = ox_model(&b);
+    if (add_metadata)
+        add_metadata(&m);
     if (fsr_nn_load(&net, m.data, m.size, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     buf_free(&m);
@@ -676,6 +680,122 @@ static void i8_same_bits_everywhere(void **state)
     free_graph(&g);
 }
 
+/* ---- ranges in the file ---- */
+
+static const Plane *seen[MAX_OPS];      /* value of node v1, ... whose range is written; NULL: no range */
+static int          damaged;
+
+static void write_ranges(Buf *model)
+{
+    for (int i = 0; i < MAX_OPS; i++) {
+        char text[4096], key[32];
+        Buf  meta = { 0 };
+        int  len = 0;
+
+        if (!seen[i])
+            continue;
+        for (int c = 0; c < 16 - damaged; c++) {
+            double low = INFINITY, high = -INFINITY, sum = 0;
+            int    n = 0;
+
+            for (int y = 0; y < seen[i]->h - 2 * seen[i]->m; y++)
+                for (int x = 0; x < seen[i]->w - 2 * seen[i]->m; x++, n++) {
+                    const double v = *at(seen[i], c, x, y);
+                    low  = fmin(low, v);
+                    high = fmax(high, v);
+                    sum += v;
+                }
+            len += snprintf(text + len, sizeof(text) - len, "%g %g %g ", low, high, sum / n);
+        }
+        snprintf(key, sizeof(key), "range v%d", i);
+        pb_str(&meta, 1, key);
+        pb_str(&meta, 2, text);
+        pb_sub(model, 14, &meta);
+    }
+}
+
+/* The shape of fill=fuse's network, whose input is anything: what the file says of its values is
+ * taken, and what it says nothing of, input and output, stays float. */
+static void i8_recorded_ranges(void **state)
+{
+    Graph    g = { .nb = 0 };
+    FsrNet  *net;
+    FsrPlan *plan;
+    Pic      in = new_pic(16, 61, 40);
+    Plane   *ref;
+    char     err[256];
+
+    (void)state;
+    seed = 12;
+    add_input(&g, 16);
+    add_conv(&g, 0, 16, 3, 3, 1, 1);
+    add_op(&g, FSR_OP_RELU, 1, -1);
+    add_conv(&g, 2, 16, 3, 3, 1, 1);
+    add_op(&g, FSR_OP_RELU, 3, -1);
+    add_op(&g, FSR_OP_ADD, 2, 4);
+    add_conv(&g, 5, 11, 3, 3, 1, 1);
+    add_conv(&g, 0, 11, 1, 1, 0, 0);
+    add_op(&g, FSR_OP_ADD, 6, 7);
+    for (int i = 0; i < in.planes * in.w * in.h; i++)
+        in.data[i] *= 4;
+    ref = evaluate(&g, &in);
+    seen[1] = &ref[2];
+    seen[3] = &ref[4];
+    seen[5] = &ref[5];
+    add_metadata = write_ranges;
+    net = load_graph(&g);
+    assert_int_equal(fsr_nn_plan_as(&plan, net, 61, 40, 1, FSR_PRECISION_AUTO, err, sizeof(err)), 0);
+    assert_int_equal(plan->precision, fsr_nn_isa() >= FSR_ISA_AVX2 ? FSR_PRECISION_I8 : FSR_PRECISION_F32);
+    fsr_nn_plan_free(&plan);
+    precision = FSR_PRECISION_I8;
+    for (int isa = 0; isa < FSR_ISA_NB; isa++) {
+        Pic whole, tiled;
+
+        if (!fsr_nn_isa_available(isa))
+            continue;
+        whole = run(net, &in, isa, 0, 0);
+        tiled = run(net, &in, isa, 23, 9);
+        near_reference(&g, ref, &whole, isa);
+        check_part(net, &in, &tiled, isa, 23, 9);
+        if (isa != FSR_ISA_BLAS)
+            same_bits(&whole, &tiled, fsr_nn_isa_name(isa));
+        free_pic(&whole);
+        free_pic(&tiled);
+    }
+    fsr_nn_free(&net);
+    memset(g.ops[6].w, 0, sizeof(float) * 11 * 16 * 9);         /* what is left is float, to the bit */
+    net = load_graph(&g);
+    for (int isa = 0; isa < FSR_ISA_NB; isa++) {
+        Pic want, have;
+
+        if (!fsr_nn_isa_available(isa))
+            continue;
+        precision = FSR_PRECISION_F32;
+        want = run(net, &in, isa, 0, 0);
+        precision = FSR_PRECISION_I8;
+        have = run(net, &in, isa, 0, 0);
+        same_bits(&want, &have, fsr_nn_isa_name(isa));
+        free_pic(&want);
+        free_pic(&have);
+    }
+    precision = FSR_PRECISION_F32;
+    fsr_nn_free(&net);
+    damaged = 1;
+    net = load_graph(&g);
+    damaged = 0;
+    assert_int_equal(fsr_nn_plan_as(&plan, net, 61, 40, 1, FSR_PRECISION_I8, err, sizeof(err)), -EINVAL);
+    assert_non_null(strstr(err, "range"));
+    assert_int_equal(fsr_nn_plan(&plan, net, 61, 40, 1, err, sizeof(err)), 0);
+    fsr_nn_plan_free(&plan);
+    fsr_nn_free(&net);
+    add_metadata = NULL;
+    for (int i = 0; i < g.nb; i++)
+        free(ref[i].v);
+    free(ref);
+    free_pic(&in);
+    free_graph(&g);
+}
+
 typedef struct Thread {
     pthread_t   id;
     FsrPlan    *plan;
@@ -839,6 +959,7 @@ int main(void)
         cmocka_unit_test(random_graphs_bf16),
         cmocka_unit_test(random_graphs_i8),
         cmocka_unit_test(i8_same_bits_everywhere),
+        cmocka_unit_test(i8_recorded_ranges),
         cmocka_unit_test(workers),
         cmocka_unit_test(counts_work),
         cmocka_unit_test(pays_for_parts_only),
