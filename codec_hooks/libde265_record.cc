@@ -493,6 +493,22 @@ static void check_size(FsrDe265 *d)
     }
 }
 
+/* A dependent slice begins as a copy of the header of the slice before it. libde265 keeps a pointer to that one, also when
+ * the header is gone with its picture. */
+static void check_previous_slice(FsrDe265 *d)
+{
+    const std::vector<image_unit *> &units = units_of(d);
+    const slice_segment_header *previous = d->ctx->previous_slice_header;
+
+    if (!previous)
+        return;
+    if (!units.empty())
+        for (const slice_segment_header *s : units.back()->img->slices)
+            if (s == previous)
+                return;
+    d->ctx->previous_slice_header = NULL;
+}
+
 /* One call of libde265; 0, or -EINVAL with d->error set. */
 static int step(FsrDe265 *d)
 {
@@ -500,6 +516,8 @@ static int step(FsrDe265 *d)
     const image_unit *front = units.empty() ? NULL : units.front(), *back = units.empty() ? NULL : units.back();
     const de265_image *image = front ? front->img : NULL;
     int more;
+
+    check_previous_slice(d);
     const de265_error error = de265_decode(d->ctx, &more);
 
     if (front && (units.empty() || units.front() != front))

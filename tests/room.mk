@@ -21,12 +21,19 @@ build/fuzz/fuzz_stream: $(FUZZ_STREAM) $(FUZZ_LIB) ffmpeg
 		$(AV_LIBS) \
 		$$(sed -n 's/^EXTRALIBS-\(avformat\|avcodec\|swresample\|avutil\)=//p; s/^EXTRALIBS=//p' ffbuild/config.mak) \
 		$(FSR_LIBS) -o ../fuzz/fuzz_stream
--include $(FUZZ_STREAM:.o=.d) $(wildcard build/fuzz/obj/*/*.d)
+# libde265's own code is as it is in the default build.
+FUZZ_DE265 := $(addprefix build/fuzz/obj/,tests/fuzz/fuzz_de265.o tests/tools/damage_stream.o codec_hooks/libde265_record.o)
+build/fuzz/obj/codec_hooks/libde265_record.o: codec_hooks/libde265_record.cc build/libde265-src/.unpacked build/config.mk
+	@mkdir -p $(@D)
+	$(call Q,CXX)$(CXX) $(DE265_FLAGS) $(FUZZ_FLAGS) -Iinclude -MMD -MP -c $< -o $@
+build/fuzz/fuzz_de265: $(FUZZ_DE265) $(FUZZ_LIB) build/lib/libde265.a
+	$(call Q,LD)$(FUZZ_LINK) $^ -lstdc++ -lpthread -lm -o $@
+-include $(FUZZ_STREAM:.o=.d) $(FUZZ_DE265:.o=.d) $(wildcard build/fuzz/obj/*/*.d)
 
-CHECK_DEPS += build/fuzz/fuzz_record build/fuzz/fuzz_stream
+CHECK_DEPS += build/fuzz/fuzz_record build/fuzz/fuzz_stream $(if $(LIBDE265),build/fuzz/fuzz_de265)
 
 # T seconds for each fuzzer; SEED is the number of the first input.
 T ?= 600
 fuzz: all $(CHECK_DEPS)
-	LIMIT=$$((2 * $(T) + 600)) SECONDS_EACH='$(T)' SEED='$(SEED)' tests/run.sh fuzz
+	LIMIT=$$((3 * $(T) + 600)) SECONDS_EACH='$(T)' SEED='$(SEED)' tests/run.sh fuzz
 .PHONY: fuzz

@@ -30,3 +30,7 @@ fuzz() {
 fuzz "record reader" 1500 fuzz_record
 # shellcheck disable=SC2086 # a list
 fuzz "hook in the decoder" 150 fuzz_stream $streams
+if "$BIN/ffmpeg" -v quiet -decoders | grep -q ' libde265 '; then
+    # shellcheck disable=SC2086 # a list
+    fuzz "libde265" 1200 fuzz_de265 $streams
+fi

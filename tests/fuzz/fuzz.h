@@ -37,10 +37,10 @@ static inline uint32_t fuzz_rnd(uint32_t n)
 
 static inline void fuzz_tell(void)
 {
-    static char text[160];
+    static char text[800];
     const int n = snprintf(text, sizeof(text), "\nfuzz: %s; repeat it with --seed %llu --runs 1\n", fuzz_what, (unsigned long long)fuzz_number);
 
-    if (write(2, text, n) < 0)
+    if (write(2, text, n < (int)sizeof(text) ? n : (int)sizeof(text)) < 0)
         _exit(1);
 }
 
