@@ -3,8 +3,8 @@
  *
  * There is no residual for depth: what is carried is right as far as the motion is. Where it is not (intra blocks,
  * motion that fits badly) depth is continued from around, guided by luma; where that would be too much, the network runs.
- * A key frame does not replace what was carried, so that depth does not jump: each sample becomes a mean of what was carried and
- * what the network says, at the scale of what was carried; the scale goes over to the network's during the next pictures.
+ * A key frame does not replace what was carried, so that depth does not jump: each sample keeps what it is to change by, and goes
+ * through this change on the pictures around the key frame, in the order in which they are shown.
  */
 #include <errno.h>
 #include <math.h>
@@ -16,12 +16,18 @@
 #include "depth.h"
 
 /* Weight of what was carried to a key frame, against the network's 1. More is steadier and lags behind a moving camera: on a
- * hand-held sequence delta1 0.572 with 0.5, 0.564 with 1, 0.554 with 4 (the network on every frame: 0.572). */
-#define TRUST_MAX    0.5f
+ * hand-held sequence delta1 is 0.004 below the network's on every frame with 0.05, 0.005 with 0.1, 0.006 with 0.15. */
+#define TRUST_MAX    0.05f
 #define TRUST_KEPT   0.98f          /* of it after each picture */
 #define TRUST_FILLED 0.005f         /* what was continued from around */
-/* Pictures over which the scale goes over to that of a key frame. */
-#define RAMP         8
+/* Pictures on which depth goes over to what a key frame says, if no more lie before it. With 8 the same sequence's delta1 is
+ * 0.007 lower. */
+#define RAMP         4
+/* A key frame further behind the picture before it does not reach back. */
+#define MAX_LEAD     16
+/* A key frame with little to see (contrast of the picture) weighs less, down to this. */
+#define LEAST_SEEN   0.01f
+#define SEEN_KEPT    0.98f          /* of the contrast that others are compared with, after each picture */
 /* A prediction that differs by this (logarithm) from what was carried counts twice against it. */
 #define AGREES       0.25f
 /* More of the area without anything carried than this: the network is asked. */
@@ -42,11 +48,14 @@ static FsrDepthMap *map_new(const FsrDepth *d)
 
     if (!m)
         return NULL;
-    m->refs    = 1;
-    m->source  = 0;
-    m->pending = 0;
-    m->depth  = malloc(2 * size * sizeof(*m->depth));
+    m->refs     = 1;
+    m->source   = 0;
+    m->contrast = 0;
+    m->ramp     = 1;
+    m->lead     = 0;
+    m->depth  = malloc(3 * size * sizeof(*m->depth));
     m->trust  = m->depth + size;
+    m->change = m->trust + size;
     if (!m->depth) {
         free(m);
         return NULL;
@@ -79,7 +88,7 @@ static int is_edge(float a, float b)
 }
 
 /* Depth at a place between samples; across an edge the nearest one */
-static void fetch(const FsrDepth *d, const FsrDepthMap *m, float x, float y, float *depth, float *trust)
+static void fetch(const FsrDepth *d, const FsrDepthMap *m, float x, float y, float *depth, float *trust, float *change)
 {
     const float cx = x < 0 ? 0 : x > d->w - 1 ? d->w - 1 : x, cy = y < 0 ? 0 : y > d->h - 1 ? d->h - 1 : y;
     const int   ix = (int)cx, iy = (int)cy, right = ix + 1 < d->w, down = iy + 1 < d->h ? d->w : 0;
@@ -87,35 +96,61 @@ static void fetch(const FsrDepth *d, const FsrDepthMap *m, float x, float y, flo
     const int   at = iy * d->w + ix, near = at + (fx >= 0.5f ? right : 0) + (fy >= 0.5f ? down : 0);
     const float a = m->depth[at], b = m->depth[at + right], c = m->depth[at + down], e = m->depth[at + down + right];
 
-    *trust = m->trust[near];
+    *trust  = m->trust[near];
+    *change = m->change[near];
     if (is_edge(a, e) || is_edge(b, c) || is_edge(a, b))
         *depth = m->depth[near];
     else
         *depth = (a + (b - a) * fx) * (1 - fy) + (c + (e - c) * fx) * fy;
 }
 
+static float nearest_change(const FsrDepth *d, const FsrDepthMap *m, float x, float y)
+{
+    const int ix = x < 0 ? 0 : x > d->w - 1 ? d->w - 1 : (int)(x + 0.5f), iy = y < 0 ? 0 : y > d->h - 1 ? d->h - 1 : (int)(y + 0.5f);
+
+    return m->change[iy * d->w + ix];
+}
+
+/* Depth from one reference, as it is to be shown with the picture in work */
+static void carry_from(const FsrDepth *d, const FsrNode *n, int r, float x, float y, float dx, float dy, float *depth, float *trust,
+                       float *change)
+{
+    const FsrNode *ref = n->ref[r];
+
+    fetch(d, ref->depth, x + dx, y + dy, depth, trust, change);
+    *depth += *change * d->step[r];
+    if (ref->depth->source != d->latest->depth->source) {
+        /* it knows nothing of the latest key frame: where is this place there, if the motion goes on? */
+        const float along = ref->display == n->display ? 0 : (float)(d->latest->display - n->display) / (ref->display - n->display);
+
+        *change = nearest_change(d, d->latest->depth, x + dx * along, y + dy * along);
+        *depth += *change * d->late_step;
+    }
+    *depth = *depth < FSR_DEPTH_MIN ? FSR_DEPTH_MIN : *depth;
+}
+
 static void carry_sample(const FsrDepth *d, const FsrNode *n, const FsrBlock *b, int x, int y, float fits, float sx, float sy)
 {
-    float depth[2] = { 0 }, trust[2] = { 0 };
+    float depth[2] = { 0 }, trust[2] = { 0 }, change[2] = { 0 };
+    const int at = y * d->w + x;
     int   nb = 0;
 
     for (int l = 0; l < 2; l++)
         if (b->ref[l] != FSR_NO_REF && n->ref[b->ref[l]]) {
-            fetch(d, n->ref[b->ref[l]]->depth, x + b->mv[l][0] * sx, y + b->mv[l][1] * sy, depth + nb, trust + nb);
-            depth[nb++] *= d->factor[b->ref[l]];
+            carry_from(d, n, b->ref[l], x, y, b->mv[l][0] * sx, b->mv[l][1] * sy, depth + nb, trust + nb, change + nb);
+            nb++;
         }
     if (nb == 2) {
-        if (is_edge(depth[0], depth[1])) {
-            depth[0] = depth[trust[1] > trust[0]];
-        } else {
-            const float sum = trust[0] + trust[1] + 1e-3f;
+        const float share = is_edge(depth[0], depth[1]) ? trust[1] > trust[0]
+                                                        : (trust[1] + 0.5e-3f) / (trust[0] + trust[1] + 1e-3f);
 
-            depth[0] += (depth[1] - depth[0]) * (trust[1] + 0.5e-3f) / sum;
-        }
-        trust[0] = trust[0] > trust[1] ? trust[0] : trust[1];
+        depth[0]  += (depth[1] - depth[0]) * share;
+        change[0] += (change[1] - change[0]) * share;
+        trust[0]   = trust[0] > trust[1] ? trust[0] : trust[1];
     }
-    d->carried->depth[y * d->w + x] = depth[0];
-    d->carried->trust[y * d->w + x] = nb && fits > 0 ? trust[0] * fits * TRUST_KEPT + 1e-6f : 0;
+    d->carried->depth[at]  = depth[0];
+    d->carried->change[at] = change[0];
+    d->carried->trust[at]  = nb && fits > 0 ? trust[0] * fits * TRUST_KEPT + 1e-6f : 0;
 }
 
 /* First sample of the map whose centre lies at or behind a place in the picture */
@@ -167,42 +202,58 @@ static void carry_stripe(void *arg, int stripe, int worker)
     e->scratch[worker].sum[0] += carried;
 }
 
-/* How far the scale goes over between the references and this picture, and what is left for later ones. */
-static void plan_scale(FsrDepth *d, const FsrNode *n)
+/* How much of the change that its key frame asks for a map shows at a time, 0 to 1 */
+static float progress(const FsrDepthMap *m, int64_t display)
 {
-    int64_t nearest = INT64_MAX;
+    const float p = (float)(display - m->source + m->lead) / m->ramp;
 
+    return p < 0 ? 0 : p > 1 ? 1 : p;
+}
+
+static void same_source(FsrDepthMap *m, const FsrDepthMap *from)
+{
+    m->source   = from->source;
+    m->contrast = from->contrast;
+    m->ramp     = from->ramp;
+    m->lead     = from->lead;
+}
+
+/* Which key frame is the latest, and how much of their changes the references are to go through until this picture */
+static void plan_change(FsrDepth *d, const FsrNode *n)
+{
+    d->latest = NULL;
     for (int i = 0; i < n->motion.hdr.nb_refs; i++) {
-        int64_t distance;
-        float   step;
+        const FsrNode *r = n->ref[i], *latest = d->latest;
 
-        if (!n->ref[i])
+        if (!r)
             continue;
-        distance     = llabs(n->display - n->ref[i]->display);
-        step         = n->ref[i]->depth->pending * (distance < RAMP ? distance : RAMP) / RAMP;
-        d->factor[i] = expf(step);
-        if (distance < nearest) {
-            nearest = distance;
-            d->carried->pending = n->ref[i]->depth->pending - step;
-        }
+        d->step[i] = progress(r->depth, n->display) - progress(r->depth, r->display);
+        if (!latest || r->depth->source > latest->depth->source ||
+            (r->depth->source == latest->depth->source && llabs(r->display - n->display) < llabs(latest->display - n->display)))
+            d->latest = r;
     }
+    same_source(d->carried, d->latest->depth);
+    d->late_step = progress(d->latest->depth, n->display);
 }
 
 /* Without vectors: what stands still keeps its depth. */
-static uint64_t carry_still(FsrDepth *d)
+static uint64_t carry_still(FsrDepth *d, const FsrNode *n)
 {
-    const int size = d->w * d->h;
-    double    change = 0;
-    uint64_t  carried = 0;
+    const int   size = d->w * d->h;
+    const float step = progress(d->prev, n->display) - progress(d->prev, d->prev_display);
+    double      brighter = 0;
+    uint64_t    carried = 0;
 
+    same_source(d->carried, d->prev);
     for (int i = 0; i < size; i++)
-        change += d->luma[i] - d->prev_luma[i];
-    change /= size;
+        brighter += d->luma[i] - d->prev_luma[i];
+    brighter /= size;
     for (int i = 0; i < size; i++) {
-        const float difference = fabsf(d->luma[i] - d->prev_luma[i] - (float)change);
+        const float difference = fabsf(d->luma[i] - d->prev_luma[i] - (float)brighter);
 
-        d->carried->depth[i] = d->prev->depth[i];
-        d->carried->trust[i] = difference < STILL ? d->prev->trust[i] * TRUST_KEPT * (1 - difference / STILL) : 0;
+        d->carried->depth[i]  = d->prev->depth[i] + d->prev->change[i] * step;
+        d->carried->change[i] = d->prev->change[i];
+        d->carried->trust[i]  = difference < STILL ? d->prev->trust[i] * TRUST_KEPT * (1 - difference / STILL) : 0;
         carried += d->carried->trust[i] > 0;
     }
     return carried;
@@ -230,7 +281,7 @@ int fsr_depth_carry(FsrEngine *e, FsrNode *n)
     if (!d->carried)
         return -ENOMEM;
     if (has_reference(n)) {
-        plan_scale(d, n);
+        plan_change(d, n);
         memset(d->carried->trust, 0, size * sizeof(*d->carried->trust));
         for (int w = 0; w < e->cfg.nb_workers; w++)
             e->scratch[w].sum[0] = 0;
@@ -238,7 +289,7 @@ int fsr_depth_carry(FsrEngine *e, FsrNode *n)
         for (int w = 0; w < e->cfg.nb_workers; w++)
             carried += e->scratch[w].sum[0];
     } else {
-        carried = carry_still(d);
+        carried = carry_still(d, n);
     }
     d->share = (double)carried / size;
     return 0;
@@ -288,7 +339,8 @@ static void fill_holes(FsrDepth *d, FsrDepthMap *m)
             const float v = around(d, m, i % d->w, i / d->w);
 
             if (v > 0) {
-                m->depth[i] = v;
+                m->depth[i]  = v;
+                m->change[i] = 0;
                 d->queue[size + filled++] = i;
             } else {
                 d->queue[kept++] = i;
@@ -300,6 +352,47 @@ static void fill_holes(FsrDepth *d, FsrDepthMap *m)
             break;
         left = kept;
     }
+}
+
+static float median3(float a, float b, float c)
+{
+    const float lo = a < b ? a : b, hi = a < b ? b : a, m = hi < c ? hi : c;
+
+    return lo > m ? lo : m;
+}
+
+static float least3(float a, float b, float c)
+{
+    const float m = a < b ? a : b;
+
+    return m < c ? m : c;
+}
+
+static float largest3(float a, float b, float c)
+{
+    const float m = a > b ? a : b;
+
+    return m > c ? m : c;
+}
+
+/* Median of 3x3 samples: of the largest of the columns' least, the median of their medians and the least of their largest
+ * ones. */
+static void median_row(float *restrict dst, const float *a, const float *b, const float *c, int w)
+{
+    for (int x = 1; x < w - 1; x++)
+        dst[x] = median3(largest3(least3(a[x - 1], b[x - 1], c[x - 1]), least3(a[x], b[x], c[x]), least3(a[x + 1], b[x + 1], c[x + 1])),
+                         median3(median3(a[x - 1], b[x - 1], c[x - 1]), median3(a[x], b[x], c[x]), median3(a[x + 1], b[x + 1], c[x + 1])),
+                         least3(largest3(a[x - 1], b[x - 1], c[x - 1]), largest3(a[x], b[x], c[x]), largest3(a[x + 1], b[x + 1], c[x + 1])));
+}
+
+/* Samples that vectors have torn from their place */
+static void remove_specks(FsrDepth *d, FsrDepthMap *m)
+{
+    const int w = d->w, h = d->h;
+
+    memcpy(d->work, m->depth, (size_t)w * h * sizeof(*d->work));
+    for (int y = 1; y < h - 1; y++)
+        median_row(m->depth + y * w, d->work + (y - 1) * w, d->work + y * w, d->work + (y + 1) * w, w);
 }
 
 /* Key frames ------------------------------------------------------------------ */
@@ -330,21 +423,57 @@ static float scale_between(FsrDepth *d, const FsrDepthMap *m, const float *predi
     return (bin + 0.5f) / (BINS / 4) - 2;
 }
 
-/* m is what the network said; make it the mean with what was carried. */
-static void join(FsrDepth *d, FsrDepthMap *m)
+/* Standard deviation of luma: how much there is to see */
+static float contrast(const FsrDepth *d)
 {
-    const int   size = d->w * d->h;
-    const float change = scale_between(d, d->carried, m->depth), scale = expf(-change);
+    const int size = d->w * d->h;
+    double    sum = 0, squares = 0;
 
-    m->pending = change;
     for (int i = 0; i < size; i++) {
-        const float trust = d->carried->trust[i], net = m->depth[i] * scale;
-        const float old = trust > 0 ? d->carried->depth[i] : net, apart = logf(net / old) / AGREES;
-        const float weight = trust / (1 + apart * apart);
-        const float v = (net + old * weight) / (1 + weight);
+        sum     += d->luma[i];
+        squares += d->luma[i] * d->luma[i];
+    }
+    sum /= size;
+    return (float)sqrt(fmax(squares / size - sum * sum, 1));
+}
 
-        m->depth[i] = v < FSR_DEPTH_MIN ? FSR_DEPTH_MIN : v > FSR_DEPTH_MAX ? FSR_DEPTH_MAX : v;
-        m->trust[i] = TRUST_MAX;
+/* Pictures between a key frame and the one before it that is done: those that will still be carried to from both */
+static int pictures_between(const FsrDepth *d, const FsrNode *n)
+{
+    int64_t before = has_reference(n) || !d->prev ? INT64_MIN : d->prev_display;
+
+    for (int i = 0; has_reference(n) && i < n->motion.hdr.nb_refs; i++)
+        if (n->ref[i] && n->ref[i]->display < n->display && n->ref[i]->display > before)
+            before = n->ref[i]->display;
+    return before < n->display - MAX_LEAD || before >= n->display ? 1 : (int)(n->display - before);
+}
+
+/*
+ * m is what the network said. What was carried goes over to the mean of both, from the picture before it that is done to
+ * some pictures behind it.
+ */
+static void join(FsrDepth *d, const FsrNode *n, FsrDepthMap *m)
+{
+    FsrDepthMap *old = d->carried;
+    const int    size = d->w * d->h;
+    const float  ratio = m->contrast / old->contrast, seen = ratio > 1 ? 1 : ratio * ratio < LEAST_SEEN ? LEAST_SEEN : ratio * ratio;
+    const float  left = 1 - progress(old, n->display);
+    const float  scale = expf(scale_between(d, old, m->depth) * seen);
+    float        shown;
+
+    fill_holes(d, old);
+    m->lead = pictures_between(d, n);
+    m->ramp = n->display - old->source < RAMP ? (int)(n->display - old->source) : RAMP;
+    m->ramp = m->ramp > m->lead ? m->ramp : m->lead;
+    shown   = progress(m, n->display);
+    m->contrast = fmaxf(m->contrast, old->contrast * powf(SEEN_KEPT, (float)(n->display - old->source)));
+    for (int i = 0; i < size; i++) {
+        const float net = m->depth[i], carried = fmaxf((old->depth[i] + old->change[i] * left) * scale, FSR_DEPTH_MIN);
+        const float apart = logf(net / carried) / AGREES, weight = old->trust[i] / (seen + apart * apart * seen * seen);
+
+        m->change[i] = (net + carried * weight) / (1 + weight) - old->depth[i];
+        m->depth[i]  = fmaxf(old->depth[i] + shown * m->change[i], FSR_DEPTH_MIN);
+        m->trust[i]  = TRUST_MAX;
     }
 }
 
@@ -357,9 +486,10 @@ static void remember(FsrEngine *e, const FsrNode *n)
     if (d->cfg.fill == FSR_DEPTH_HOLD || (n->has_motion && !n->kept))
         return;
     fsr_depth_map_unref(&d->prev);
-    d->prev      = map_ref(n->depth);
-    d->luma      = d->prev_luma;
-    d->prev_luma = luma;
+    d->prev         = map_ref(n->depth);
+    d->prev_display = n->display;
+    d->luma         = d->prev_luma;
+    d->prev_luma    = luma;
 }
 
 static int depth_key(FsrEngine *e, FsrNode *n)
@@ -371,11 +501,14 @@ static int depth_key(FsrEngine *e, FsrNode *n)
     if (!n->depth)
         return -ENOMEM;
     fsr_depth_network(e, n->depth->depth);
-    n->depth->source = n->display;
-    for (int i = 0; i < size; i++)
-        n->depth->trust[i] = TRUST_MAX;
+    n->depth->source   = n->display;
+    n->depth->contrast = contrast(d);
+    for (int i = 0; i < size; i++) {
+        n->depth->trust[i]  = TRUST_MAX;
+        n->depth->change[i] = 0;
+    }
     if (d->carried && d->share > SAME_SCENE && n->stats.intra < 0.6f + (n->motion.hdr.type == 'I' || !has_reference(n)))
-        join(d, n->depth);
+        join(d, n, n->depth);
     n->stats.transferred = 0;
     fsr_depth_map_unref(&d->carried);
     fsr_depth_output(e, n);
@@ -410,6 +543,7 @@ static int depth_fill(FsrEngine *e, FsrNode *n)
         d->carried = NULL;
         n->stats.transferred = d->share;
         fill_holes(d, n->depth);
+        remove_specks(d, n->depth);
     }
     fsr_depth_output(e, n);
     remember(e, n);
@@ -447,9 +581,10 @@ int fsr_depth_init(FsrEngine *e, char *err, size_t err_size)
         return ret;
     size = (size_t)d->w * d->h;
     d->prev_luma = malloc(size * sizeof(*d->prev_luma));
+    d->work      = malloc(size * sizeof(*d->work));
     d->queue     = malloc(2 * size * sizeof(*d->queue));
     d->counts    = malloc(65536 * sizeof(*d->counts));
-    if (!d->prev_luma || !d->queue || !d->counts || fsr_depth_out_init(e) < 0) {
+    if (!d->prev_luma || !d->work || !d->queue || !d->counts || fsr_depth_out_init(e) < 0) {
         snprintf(err, err_size, "out of memory");
         return -ENOMEM;
     }
@@ -477,6 +612,7 @@ void fsr_depth_free(FsrEngine *e)
     free(d->net);
     free(d->half);
     free(d->queue);
+    free(d->work);
     free(d->counts);
     free(d->up_x);
     free(d->up_f);

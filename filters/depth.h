@@ -8,8 +8,11 @@
 typedef struct FsrDepthMap {
     int     refs;
     int64_t source;             /* display number of the key frame that it comes from */
-    float   pending;            /* logarithm of the factor by which its scale is still to change */
-    float  *depth;              /* metres, FSR_DEPTH_MIN to FSR_DEPTH_MAX */
+    float   contrast;           /* of the picture that it comes from, 8-bit steps */
+    int     ramp, lead;         /* pictures on which depth goes over to what that key frame asks for, and how many of them lie
+                                   before it */
+    float  *depth;              /* metres, FSR_DEPTH_MIN to FSR_DEPTH_MAX, as shown */
+    float  *change;             /* all that it changes by on these pictures, metres */
     float  *trust;              /* how many of the network's predictions a sample rests on; 0: nothing was carried */
 } FsrDepthMap;
 
@@ -36,7 +39,10 @@ typedef struct FsrDepth {
     float *half;                /* output, 2x2 averaged */
     FsrDepthMap *carried;       /* what was carried to the picture in work, NULL: nothing */
     double share;               /* of its area */
-    float  factor[FSR_MAX_REFS];    /* change of scale since each reference */
+    const FsrNode *latest;      /* reference that knows the latest key frame */
+    float  late_step;           /* share of that key frame's change up to the picture in work */
+    float  step[FSR_MAX_REFS];  /* share of its own key frame's change between each reference and the picture in work */
+    float *work;                /* as large as the map */
     int   *queue;               /* of hole filling */
     uint32_t *counts;           /* histogram */
     float  similar[256];        /* weight of samples whose luma differs by so many steps */
@@ -45,6 +51,7 @@ typedef struct FsrDepth {
     float *up_f;                /* and how far from it, 0 to 1 */
 
     FsrDepthMap *prev;          /* the latest picture that others may refer to */
+    int64_t prev_display;
     float *prev_luma;
 } FsrDepth;
 

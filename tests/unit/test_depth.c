@@ -234,6 +234,74 @@ static void survives_lies(void **state)
     sim_free(s);
 }
 
+/* Pictures that stand still, with records: luma of picture t is base[t] plus or minus swing[t], in stripes */
+static Sim *still(int w, int h, const int *base, const int *swing)
+{
+    Sim *s = sim_structure(0, w, h);
+
+    for (int t = 0; t < s->nb; t++) {
+        sim_render(s, t);
+        for (int i = 0; i < w * h; i++)
+            s->lr[t][i] = base[t] + ((i % w / 16) & 1 ? swing[t] : -swing[t]);
+    }
+    return s;
+}
+
+static double mean(const Run *r, int t)
+{
+    double sum = 0;
+
+    for (int k = 0; k < r->out_w * r->out_h; k++)
+        sum += ((float *)r->out[t])[k];
+    return sum / (r->out_w * r->out_h);
+}
+
+static double deviation(const Run *r, int t)
+{
+    double m = mean(r, t), sum = 0;
+
+    for (int k = 0; k < r->out_w * r->out_h; k++)
+        sum += pow(((float *)r->out[t])[k] - m, 2);
+    return sqrt(sum / (r->out_w * r->out_h));
+}
+
+/* The network says something else on the second key frame: depth gets there, but not at once. */
+static void no_jump_at_key_frames(void **state)
+{
+    static const int base[12] = { 100, 100, 100, 100, 105, 105, 105, 105, 105, 105, 105, 105 }, swing[12] = { 0 };
+    const double to = 3 * 5 / 255.0;
+    Sim *s = still(W, H, base, swing);
+    Run *r = run(s, &plain, 4, LIE_ZERO, 1);
+
+    (void)state;
+    assert_int_equal(r->nb, 12);
+    for (int t = 1; t < r->nb; t++)
+        if (fabs(mean(r, t) - mean(r, t - 1)) > 0.4 * to)
+            fail_msg("picture %d: %.4f m after %.4f m", t, mean(r, t), mean(r, t - 1));
+    assert_true(mean(r, 11) - mean(r, 0) > 0.8 * to);
+    end(r);
+    sim_free(s);
+}
+
+/* Where a picture shows next to nothing, the network's answer counts for little: depth of a scene stays as it goes dark. */
+static void dark_pictures_keep_depth(void **state)
+{
+    static const int base[12] = { 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40, 40 }, swing[12] = { 5, 5, 5, 5 };
+    Sim *s = still(W, H, base, swing);
+    Run *r = run(s, &plain, 4, LIE_ZERO, 1);
+    int  keys = 0;
+
+    (void)state;
+    assert_int_equal(r->nb, 12);
+    for (int t = 4; t < 8; t++)
+        keys += r->stats[t].key;
+    assert_true(keys >= 1);
+    if (deviation(r, 7) < 0.25 * deviation(r, 3))
+        fail_msg("deviation of depth %.4f m, in the light %.4f m", deviation(r, 7), deviation(r, 3));
+    end(r);
+    sim_free(s);
+}
+
 static void formats_agree(void **state)
 {
     Sim *s = sim_structure(1, W, H);
@@ -306,6 +374,8 @@ int main(void)
         cmocka_unit_test(network_reaches_the_map),
         cmocka_unit_test(depth_follows_the_motion),
         cmocka_unit_test(survives_lies),
+        cmocka_unit_test(no_jump_at_key_frames),
+        cmocka_unit_test(dark_pictures_keep_depth),
         cmocka_unit_test(formats_agree),
         cmocka_unit_test(refuses),
     };
