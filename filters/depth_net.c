@@ -277,7 +277,7 @@ static int check_network(FsrEngine *e, char *err, size_t err_size)
                  "the same size, in metres", info.in_planes, info.out_planes);
         return -EINVAL;
     }
-    ret = fsr_nn_plan(&e->plan, e->cfg.net, d->net_w, d->net_h, e->cfg.nb_workers, err, err_size);
+    ret = fsr_nn_plan_as(&e->plan, e->cfg.net, d->net_w, d->net_h, e->cfg.nb_workers, e->cfg.precision, err, err_size);
     if (ret < 0 || !info.whole)
         return ret;
     fsr_nn_job_rect(e->plan, 0, &x, &y, &w, &h);

@@ -22,6 +22,7 @@ typedef struct FastDepthContext {
     const AVClass *class;
 
     char  *model;
+    int    precision;
     int    interval;
     int    fill;
     int    format;
@@ -40,6 +41,9 @@ typedef struct FastDepthContext {
 
 static const AVOption fastdepth_options[] = {
     { "model",    "network: a name (\"list\" shows them) or an .onnx file", OFFSET(model), AV_OPT_TYPE_STRING, { .str = NULL }, 0, 0, FLAGS },
+    { "precision", "number format of the network", OFFSET(precision), AV_OPT_TYPE_INT, { .i64 = FSR_PRECISION_F32 }, 0, FSR_PRECISION_I8, FLAGS, "precision" },
+    { "f32",      "32-bit float", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_PRECISION_F32 }, 0, 0, FLAGS, "precision" },
+    { "i8",       "8-bit integers for most of the work, where the processor has products of bytes", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_PRECISION_I8 }, 0, 0, FLAGS, "precision" },
     { "interval", "frames from one key frame to the next at most; 1 runs the network on every frame", OFFSET(interval), AV_OPT_TYPE_INT, { .i64 = 16 }, 1, 100000, FLAGS },
     { "fill",     "what is done between key frames", OFFSET(fill), AV_OPT_TYPE_INT, { .i64 = FSR_DEPTH_TRANSFER }, 0, FSR_DEPTH_TRANSFER, FLAGS, "fill" },
     { "hold",     "depth of the latest key frame", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_DEPTH_HOLD }, 0, 0, FLAGS, "fill" },
@@ -176,6 +180,7 @@ static int create_engine(AVFilterContext *ctx, const AVFrame *f)
         .interval   = s->interval,
         .threshold  = 10,
         .net        = s->net,
+        .precision  = s->precision,
         .nb_workers = ff_filter_get_nb_threads(ctx),
         .execute    = fsr_execute,
         .alloc      = alloc_output,

@@ -1,14 +1,17 @@
 #!/usr/bin/python3
-"""Records in a network of fill=fuse what its values hold, for precision=i8: ranges.py [MODEL.onnx].
+"""Records in a network what its values hold, for precision=i8: ranges.py [MODEL.onnx]. To be run after each export.
 
-Runs the file's network in PyTorch on the beginnings of the validation clips (coded.HELD_CLIPS, B pictures and low-delay P,
-QP 22 and 37) and writes lowest, highest and mean value of each plane as metadata "range NODE", for all values between
-convolutions. Input and output have none: they stay float (nn/README.md). To be run after each export.
+Runs the file in PyTorch and writes lowest, highest and mean value of each plane as metadata "range NODE" (nn/README.md):
+- fill=fuse: on the beginnings of the validation clips (coded.HELD_CLIPS, B pictures and low-delay P, QP 22 and 37), for all
+  values between convolutions; input and output have none, they stay float;
+- fastdepth: on every 16th picture of nyu_train, for what 1x1 convolutions read; one range for all planes of a value.
 """
 import argparse
+import glob
 import os
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
+import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
@@ -28,34 +31,62 @@ def cut(a, b):
 
 
 class Recorder(torch.nn.Module):
-    """The file of an export of fuse.py; keeps what its values hold once it runs: name -> (low, high, sum, samples)."""
+    """A file; keeps what its values hold once it runs: name -> (low, high, sum, samples). halo: samples of the picture's border
+    that are repeated around it, in place of the pads of the convolutions; 0: pads."""
 
-    def __init__(self, model):
+    def __init__(self, model, wanted, valid):
         super().__init__()
-        self.weights = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in model.graph.initializer}
+        self.weights = {t.name: torch.from_numpy(numpy_helper.to_array(t).astype(np.float32)) for t in model.graph.initializer}
         self.nodes = model.graph.node
-        self.halo = sum((w.shape[2] - 1) // 2 for w in self.weights.values() if w.dim() == 4)
-        relus = {n.input[0]: n.output[0] for n in self.nodes if n.op_type == 'Relu'}
-        last = next(n for n in self.nodes if n.output[0] == 'output')
-        self.wanted = {relus.get(n.output[0], n.output[0]): n.name for n in self.nodes
-                       if n.op_type != 'Relu' and n is not last and n.output[0] not in last.input}
-        self.seen = {}
+        self.valid, self.seen = valid, {}
+        self.halo = sum((w.shape[2] - 1) // 2 for w in self.weights.values() if w.dim() == 4) if valid else 0
+        limits = {n.input[0]: n.output[0] for n in self.nodes if n.op_type in ('Relu', 'Clip')}
+        self.wanted = {limits.get(n.output[0], n.output[0]): n.name for n in self.nodes if wanted(n, limits.get(n.output[0], n.output[0]))}
+
+    def run(self, n, v):
+        a, attributes = v[n.input[0]], {x.name: onnx.helper.get_attribute_value(x) for x in n.attribute}
+        if n.op_type == 'Conv':
+            pad = 0 if self.valid else attributes['pads'][:2]
+            return F.conv2d(a, *(v[i] for i in n.input[1:]), attributes.get('strides', 1), pad, groups=attributes.get('group', 1))
+        if n.op_type == 'Add':
+            return cut(a, v[n.input[1]]) + cut(v[n.input[1]], a)
+        if n.op_type == 'Clip':
+            return a.clamp(float(v[n.input[1]]), float(v[n.input[2]]))
+        if n.op_type in ('Resize', 'Upsample'):
+            return F.interpolate(a, scale_factor=2)
+        return {'Relu': F.relu, 'Cast': lambda x: x}[n.op_type](a)
 
     def forward(self, x):
-        v = {'input': F.pad(x, (self.halo,) * 4, mode='replicate')}
+        v = {'input': F.pad(x, (self.halo,) * 4, mode='replicate'), **self.weights}
         for n in self.nodes:
-            a = v[n.input[0]]
-            if n.op_type == 'Conv':
-                v[n.output[0]] = F.conv2d(a, self.weights[n.input[1]], self.weights[n.input[2]])
-            elif n.op_type == 'Relu':
-                v[n.output[0]] = F.relu(a)
-            else:
-                v[n.output[0]] = cut(a, v[n.input[1]]) + cut(v[n.input[1]], a)
+            v[n.output[0]] = self.run(n, v)
         for value, name in self.wanted.items():
             a = v[value][0].flatten(1).double()
             low, high, total, count = self.seen.get(name, (a.amin(1), a.amax(1), 0, 0))
             self.seen[name] = torch.minimum(low, a.amin(1)), torch.maximum(high, a.amax(1)), total + a.sum(1), count + a.shape[1]
         return v['output']
+
+
+def record_fuse(model, args):
+    last = next(n for n in model.graph.node if n.output[0] == 'output')
+    net = Recorder(model, lambda n, out: n.op_type in ('Conv', 'Add') and n is not last and out not in last.input, True)
+    for f in data.find([os.path.join(SHARED, 'train_video')], data.CLIPS):
+        if os.path.basename(f) in coded.HELD_CLIPS:
+            for v in sequences.versions(f, os.path.join(args.work, 'sequences'), ('b', 'ldp'), (22, 37)):
+                fuse.whole(net, v, args.pictures)
+    return net.seen
+
+
+def record_depth(model, args):
+    from PIL import Image
+    shapes = {n.output[0]: next(t.dims for t in model.graph.initializer if t.name == n.input[0]) for n in model.graph.node if n.op_type == 'Cast'}
+    points = {n.input[0] for n in model.graph.node if n.op_type == 'Conv' and shapes[n.input[1]][2] == 1 and shapes[n.input[1]][0] >= 16}
+    net = Recorder(model, lambda n, out: n.op_type == 'Conv' and out in points, False)
+    for f in sorted(glob.glob(os.path.join(SHARED, 'depth', 'nyu_train', '*.jpg')))[::16]:
+        picture = Image.open(f).convert('RGB').resize((298, 224)).crop((37, 0, 261, 224))
+        with torch.no_grad():
+            net(torch.from_numpy(np.asarray(picture).transpose(2, 0, 1).astype(np.float32) / 255)[None])
+    return net.seen
 
 
 def main():
@@ -65,21 +96,20 @@ def main():
     p.add_argument('--pictures', type=int, default=12, help='of each version')
     args = p.parse_args()
     model = onnx.load(args.model)
-    net = Recorder(model)
-    for f in data.find([os.path.join(SHARED, 'train_video')], data.CLIPS):
-        if os.path.basename(f) in coded.HELD_CLIPS:
-            for v in sequences.versions(f, os.path.join(args.work, 'sequences'), ('b', 'ldp'), (22, 37)):
-                fuse.whole(net, v, args.pictures)
+    seen = (record_depth if 'fastdepth' in args.model else record_fuse)(model, args)
     props = {e.key: e.value for e in model.metadata_props if not e.key.startswith('range ')}
-    for name, (low, high, total, count) in net.seen.items():
-        floor = (high - low).max() / 8      # planes that only rare content wakes, less often than these clips have it
-        high = torch.maximum(high, low + floor)
-        props[f'range {name}'] = ' '.join(f'{x:.4g}' for c in zip(low, high, total / count) for x in c)
+    for name, (low, high, total, count) in seen.items():
+        mean = total / count
+        if 'fastdepth' in args.model:
+            low, high, mean = low.amin()[None], high.amax()[None], mean.mean()[None]
+        else:                               # planes that only rare content wakes, less often than these clips have it
+            high = torch.maximum(high, low + (high - low).max() / 8)
+        props[f'range {name}'] = ' '.join(f'{x:.4g}' for c in zip(low, high, mean) for x in c)
     onnx.helper.set_model_props(model, props)
     with open(args.model + '.part', 'wb') as f:
         f.write(model.SerializeToString(deterministic=True))
     os.replace(args.model + '.part', args.model)
-    print(f'{args.model}: {len(net.seen)} ranges')
+    print(f'{args.model}: {len(seen)} ranges')
 
 
 if __name__ == '__main__':

@@ -295,7 +295,7 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
     int ret;
 
     if (net->whole)
-        return fsr_whole_plan(plan, net, width, height, nb_workers, isa, err, err_size);
+        return fsr_whole_plan(plan, net, width, height, nb_workers, precision, isa, err, err_size);
     if ((ret = fsr_plan_new(plan, net, width, height, nb_workers, err, err_size)) < 0)
         return ret;
     (*plan)->precision = precision;
@@ -364,6 +364,8 @@ const char *fsr_plan_kernel(const FsrPlan *p, int i)
 {
     if (p->whole && p->whole->nodes[i].dw_kernel)
         return p->whole->nodes[i].dw_kernel->name;
+    if (p->whole && p->whole->nodes[i].point)
+        return p->whole->nodes[i].point->name;
     if (p->whole)
         return p->whole->nodes[i].kernel ? p->whole->nodes[i].kernel->name : "";
     if (p->nodes[i].quant && p->nodes[i].quant->is_conv)
@@ -383,7 +385,7 @@ double fsr_plan_sample_bytes(const FsrPlan *p, int i)
 double fsr_plan_weight_bytes(const FsrPlan *p, int i)
 {
     if (p->whole)
-        return 4;
+        return p->whole->nodes[i].point ? 1 : 4;
     if (p->nodes[i].quant && p->nodes[i].quant->is_conv)
         return p->nodes[i].store ? 1 : 2;
     return p->nodes[i].shape.in_bf16 ? 2 : 4;

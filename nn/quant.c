@@ -213,29 +213,43 @@ int fsr_quant_recorded(const FsrNet *net)
     return any;
 }
 
-/* Metadata "range NODE": lowest, highest and mean value of each plane. Nodes without stay float. */
-static int read_ranges(const FsrNet *net, struct FsrRange *r)
+/* "low high mean" of each plane, or once for all of them. */
+static int read_range(const char *text, struct FsrRange *r, int planes)
 {
-    for (int i = 0; i < net->nb_nodes; r += net->nodes[i++].channels) {
-        const char *text = recorded(net, i);
+    for (int c = 0; c < planes; c++) {
+        double v[3];
 
-        for (int k = 0; text && k < 3 * net->nodes[i].channels; k++) {
-            char  *end;
-            double v = strtod(text, &end);
+        while (*text == ' ')
+            text++;
+        if (c == 1 && !*text) {
+            for (; c < planes; c++)
+                r[c] = r[0];
+            return 0;
+        }
+        for (int k = 0; k < 3; k++) {
+            char *end;
 
-            if (end == text || !(fabs(v) < 1e6))
+            v[k] = strtod(text, &end);
+            if (end == text || !(fabs(v[k]) < 1e6))
                 return -EINVAL;
-            if (k % 3 == 0)
-                r[k / 3].low = (float)v;
-            else if (k % 3 == 1)
-                r[k / 3].high = (float)v;
-            else
-                r[k / 3].sum = v;
-            r[k / 3].n = 1;
             text = end;
         }
+        r[c] = (struct FsrRange){ (float)v[0], (float)v[1], v[2], 1 };
     }
     return 0;
+}
+
+int fsr_quant_read(const FsrNet *net, struct FsrRange *r)
+{
+    int ret = 0;
+
+    for (int i = 0; ret >= 0 && i < net->nb_nodes; r += net->nodes[i++].channels) {
+        for (int c = 0; c < net->nodes[i].channels; c++)
+            r[c] = (struct FsrRange){ INFINITY, -INFINITY, 0, 0 };
+        if (recorded(net, i))
+            ret = read_range(recorded(net, i), r, net->nodes[i].channels);
+    }
+    return ret;
 }
 
 /* The ranges of all planes of all values, read or measured by the first plan that wants them. */
@@ -249,7 +263,7 @@ static int get_ranges(const FsrNet *net, int planes, const struct FsrRange **ran
             return -ENOMEM;
         for (int c = 0; c < planes; c++)
             seen[c] = (struct FsrRange){ INFINITY, -INFINITY, 0, 0 };
-        if ((ret = fsr_quant_recorded(net) ? read_ranges(net, seen) : measure_ranges(net, seen)) < 0) {
+        if ((ret = fsr_quant_recorded(net) ? fsr_quant_read(net, seen) : measure_ranges(net, seen)) < 0) {
             free(seen);
             return ret;
         }

@@ -547,16 +547,22 @@ static int plan(Planner *t)
 }
 
 int fsr_whole_plan(FsrPlan **plan_, const FsrNet *net, int width, int height, int nb_workers,
-                   FsrIsa isa, char *err, size_t err_size)
+                   FsrPrecision precision, FsrIsa isa, char *err, size_t err_size)
 {
     Planner t = { .isa = isa, .err = err, .err_size = err_size };
-    int     ret;
+    int     ret, damaged = 0;
 
-    if ((ret = fsr_plan_new(&t.p, net, width, height, nb_workers, err, err_size)) < 0 ||
-        (ret = plan(&t)) < 0) {
+    if ((ret = fsr_plan_new(&t.p, net, width, height, nb_workers, err, err_size)) >= 0 && (ret = plan(&t)) >= 0 &&
+        precision == FSR_PRECISION_I8) {
+        ret     = fsr_whole_quantize(t.p, isa);
+        damaged = ret == -EINVAL;
+    }
+    if (ret < 0) {
         fsr_nn_plan_free(&t.p);
         if (ret == -ENOMEM)
             FAIL(&t, ret, "cannot plan the network for %dx%d: out of memory", width, height);
+        else if (damaged)
+            FAIL(&t, ret, "cannot plan the network for %dx%d: a range in its metadata is damaged", width, height);
     }
     *plan_ = t.p;
     return ret;
@@ -565,7 +571,7 @@ int fsr_whole_plan(FsrPlan **plan_, const FsrNet *net, int width, int height, in
 int fsr_nn_plan_whole(FsrPlan **plan, const FsrNet *net, int width, int height, char *err,
                       size_t err_size)
 {
-    return fsr_whole_plan(plan, net, width, height, 1, fsr_nn_isa(), err, err_size);
+    return fsr_whole_plan(plan, net, width, height, 1, FSR_PRECISION_F32, fsr_nn_isa(), err, err_size);
 }
 
 void fsr_whole_free(struct FsrWhole **whole, int nb_nodes)
@@ -577,10 +583,12 @@ void fsr_whole_free(struct FsrWhole **whole, int nb_nodes)
         return;
     for (int i = 0; w->nodes && i < nb_nodes; i++) {
         free(w->nodes[i].packed);
+        fsr_whole_free_point(&w->nodes[i]);
         free(w->nodes[i].tx.taps);
         free(w->nodes[i].ty.taps);
     }
     free(w->nodes);
+    free(w->bytes);
     free(w->memory);
     free(w->made);
     free(w);

@@ -10,6 +10,7 @@
 #define FASTSR_NN_WHOLE_H
 
 #include "nn/kernels/depthwise.h"
+#include "nn/kernels/point.h"
 #include "nn/plan.h"
 #include "nn/resize.h"
 
@@ -30,6 +31,8 @@ typedef struct FsrWholeNode {
     FsrDwShape           dw;
     const FsrDwKernel   *dw_kernel;
     float               *packed;
+    const FsrPointKernel *point;        /* 1x1 convolution in integers; NULL: float */
+    FsrPointConv         pc;
     /* resize */
     FsrTaps tx, ty;
 } FsrWholeNode;
@@ -40,12 +43,17 @@ struct FsrWhole {
     int          *made;                 /* rows of each value made so far */
     float        *window;               /* padded rows under a band of a convolution */
     float        *scratch;              /* of a kernel; a row of samples */
+    uint8_t      *bytes;                /* a band of input of a convolution in integers */
     float        *zeros;                /* a row of an edges node's input outside of the picture */
 };
 
-/* What fsr_nn_plan_whole does, with a choice of instruction set. */
+/* What fsr_nn_plan_whole does, with a choice of format and instruction set. */
 int fsr_whole_plan(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
-                   FsrIsa isa, char *err, size_t err_size);
+                   FsrPrecision precision, FsrIsa isa, char *err, size_t err_size);
+
+/* Puts those convolutions of a plan in floats into integers that win by it. */
+int  fsr_whole_quantize(FsrPlan *p, FsrIsa isa);
+void fsr_whole_free_point(FsrWholeNode *wn);
 void fsr_whole_free(struct FsrWhole **w, int nb_nodes);
 
 int64_t fsr_whole_run(FsrPlan *p, const FsrNnIO *io);

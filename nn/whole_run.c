@@ -83,13 +83,19 @@ static void conv_run(const Job *t, int i, const float *const *rows, float *dst, 
 /* 1x1 in place: all rows that lie together are one. */
 static void conv_points(const Job *t, int i, int first, int last)
 {
-    const int k = t->p->net->nodes[i].in[0], w = t->p->whole->nodes[i].w;
+    const FsrWholeNode *wn = &t->p->whole->nodes[i];
+    const int k = t->p->net->nodes[i].in[0], w = wn->w;
 
     for (int r = first, n; r <= last; r += n) {
         const float *src = row_of(t->p, k, r);
 
         n = min(last - r + 1, t->p->whole->nodes[k].ring_rows - r % t->p->whole->nodes[k].ring_rows);
-        conv_run(t, i, &src, row_of(t->p, i, r), n * w);
+        if (wn->point) {
+            wn->point->bytes(&wn->pc, src, t->p->whole->bytes, n * w);
+            wn->point->row(&wn->pc, t->p->whole->bytes, row_of(t->p, i, r), n * w);
+        } else {
+            conv_run(t, i, &src, row_of(t->p, i, r), n * w);
+        }
     }
 }
 

@@ -98,13 +98,15 @@ void fsr_nn_plan_free(FsrPlan **plan);
  *     the picture itself goes through, see nn/README.md), input and output stay float; three to
  *     four times as fast where the processor has products of bytes (VNNI). Sums are exact: the
  *     convolutions give the same bits with every instruction set. What the layers hold is read from
- *     the file (metadata "range NODE": lowest, highest and mean value of each plane; values without
+ *     the file (metadata "range NODE": lowest, highest and mean value of each plane, or of all; values without
  *     stay float), or, in files without, measured on a drawn picture of 0 to 1 by the first such plan
  *     of a network, which takes some tenths of a second. Operators that are not sums of products stay
  *     float. -EINVAL for a damaged range.
  * FSR_PRECISION_AUTO: I8 for networks whose file has ranges or that say they take luma (metadata
  *     input = hr-luma or lr-luma) on processors with vector kernels for it; else F32.
- * A network that runs whole (FsrNetInfo.whole) is float with every choice.
+ * A network that runs whole (FsrNetInfo.whole) is float but for I8: then its 1x1 convolutions of 16 planes and
+ *     more are done on bytes, where the file has the range of what they read, that is rectified, and the
+ *     processor has AVX-512 VNNI.
  */
 typedef enum FsrPrecision {
     FSR_PRECISION_F32,

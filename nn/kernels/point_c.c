@@ -1,0 +1,42 @@
+/* 1x1 convolution in integers, plain C: the definition. */
+#include "nn/kernels/point.h"
+
+#include <math.h>
+
+static void bytes(const FsrPointConv *c, const float *src, uint8_t *dst, int n)
+{
+    for (int x = 0; x < n; x++)
+        for (int i = 0; i < c->cin; i++) {
+            float v = *src++ * c->factor[i];
+
+            v      = v > 0 ? v : 0;                 /* also what is not a number */
+            *dst++ = (uint8_t)lrintf(v < 255 ? v : 255);
+        }
+}
+
+static void row(const FsrPointConv *c, const uint8_t *src, float *dst, int n)
+{
+    for (int x = 0; x < n; x++, src += c->cin)
+        for (int o = 0; o < c->cout; o++) {
+            const int8_t *w = c->weights + o / 16 * 16 * c->cin + o % 16 * 4;
+            int32_t sum = 0;
+            float   v;
+
+            for (int i = 0; i < c->cin; i++)
+                sum += src[i] * w[i / 4 * 64 + i % 4];
+            v      = (float)sum * c->scale[o] + c->bias[o];
+            v      = v > c->low ? v : c->low;
+            *dst++ = v < c->top ? v : c->top;
+        }
+}
+
+const FsrPointKernel fsr_point_c = { "i8 point c", bytes, row };
+
+const FsrPointKernel *fsr_nn_pick_point(FsrIsa isa)
+{
+#if defined(__x86_64__)
+    if (isa >= FSR_ISA_AVX512VNNI && fsr_nn_isa_available(FSR_ISA_AVX512VNNI))
+        return &fsr_point_avx512vnni;
+#endif
+    return isa == FSR_ISA_C ? &fsr_point_c : NULL;
+}
