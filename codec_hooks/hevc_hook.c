@@ -222,18 +222,22 @@ void ff_fsr_hevc_begin(HEVCContext *s)
 
 static int16_t scale_offset(int offset, int bit_depth)
 {
-    return av_clip_int16(offset * (1 << (bit_depth - 8)));
+    return offset * (1 << (bit_depth - 8));
 }
 
-static void set_weights(FsrRef *ref, const HEVCContext *s, const HEVCSPS *sps, int list, int i)
+/* 0, or -1 where an offset is out of range (H.265 7.4.7.3), which the decoder does not check. */
+static int set_weights(FsrRef *ref, const HEVCContext *s, const HEVCSPS *sps, int list, int i)
 {
     const SliceHeader *sh = &s->sh;
     const int chroma = sps->chroma_format_idc != 0;
+    const int offset = list ? sh->luma_offset_l1[i] : sh->luma_offset_l0[i];
     int changed;
 
+    if (offset < -128 || offset > 127)
+        return -1;
     ref->log2_denom[0] = sh->luma_log2_weight_denom;
     ref->weight[0]     = list ? sh->luma_weight_l1[i] : sh->luma_weight_l0[i];
-    ref->offset[0]     = scale_offset(list ? sh->luma_offset_l1[i] : sh->luma_offset_l0[i], sps->bit_depth);
+    ref->offset[0]     = scale_offset(offset, sps->bit_depth);
     ref->log2_denom[1] = chroma ? sh->chroma_log2_weight_denom : 0;
     for (int c = 0; c < 2; c++) {
         ref->weight[1 + c] = !chroma ? 1 : list ? sh->chroma_weight_l1[i][c] : sh->chroma_weight_l0[i][c];
@@ -245,6 +249,7 @@ static void set_weights(FsrRef *ref, const HEVCContext *s, const HEVCSPS *sps, i
         changed |= ref->weight[c] != 1 << ref->log2_denom[!!c] || ref->offset[c];
     if (changed)
         ref->flags |= FSR_REF_WEIGHTED;
+    return 0;
 }
 
 static int add_ref(FsrRecord *r, const HEVCContext *s, const HEVCSPS *sps, const RefPicList *rpl,
@@ -257,8 +262,8 @@ static int add_ref(FsrRecord *r, const HEVCContext *s, const HEVCSPS *sps, const
         .flags  = (rpl->isLongTerm[i] ? FSR_REF_LONG_TERM : 0) | (of ? 0 : FSR_REF_MISSING),
     };
 
-    if (weighted)
-        set_weights(&ref, s, sps, list, i);
+    if (weighted && set_weights(&ref, s, sps, list, i) < 0)
+        return FSR_NO_REF;
     return fsr_record_add_ref(r, &ref);
 }
 
