@@ -18,8 +18,10 @@
 #define DEFAULT_QP  30          /* without a record */
 #define ENOUGH      8u              /* mismatch in 1/64 steps under which the network has nothing to add */
 #define FLAT        8000u           /* gain under which the network is not worth its work: detail of about one step, well carried */
-#define EDGES       1.06        /* what is executed beyond cost()'s model: ends of vectors, strips of one thread */
-#define REPAY       8           /* pictures over which a debt is paid back */
+#define HALO        1           /* samples around a tile for which layers are computed: the network was trained so */
+#define EDGES       1.02        /* what is executed beyond cost()'s model: ends of vectors, strips of one thread */
+#define LEAF        0.5         /* of the budget, for a picture that no other refers to: nothing of it is carried on */
+#define REPAY       3           /* pictures over which a debt is paid back */
 
 /* The network's input planes, at the small picture's size */
 enum { IN_LUMA, IN_DETAIL, IN_STATE = IN_DETAIL + 4, IN_MISMATCH = IN_STATE + FSR_STATE, IN_SIZE, IN_WEIGHT, IN_QP, NB_IN };
@@ -206,7 +208,7 @@ static double work_on(const FsrFuse *f, int x, int y)
 static void init_halo(FsrFuse *f)
 {
     for (int k = 0; k < f->halo; k++) {
-        const double reach = k < TILE ? (double)k / TILE : 1;
+        const double reach = (double)(k < HALO ? k : HALO) / TILE;
 
         for (int i = 0; i < 3; i++)
             for (int j = 0; j < 3; j++)
@@ -257,7 +259,8 @@ static void choose_tiles(FsrEngine *e, const FsrNode *n)
         f->nb_wanted = f->carries && n->duplicate ? 0 : many;
         memset(f->wanted, f->nb_wanted > 0, many);
     } else {
-        const double may = e->cfg.budget + (rasl ? 0 : f->credit / REPAY);
+        const int    leaf = n->has_motion && !(n->motion.hdr.flags & FSR_PIC_REFERENCE);
+        const double may  = (e->cfg.budget + (rasl ? 0 : f->credit / REPAY)) * (leaf ? LEAF : 1);
 
         fsr_engine_execute(e, rate_tiles, f->tiles.rows);
         qsort(f->order, many, sizeof(*f->order), by_gain);
@@ -499,7 +502,7 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
     if (!f)
         goto nomem;
     f->tiles   = (FsrNnTiles){ .tile_w = TILE, .tile_h = TILE, .cols = (fmt->width + TILE - 1) / TILE,
-                               .rows = (fmt->height + TILE - 1) / TILE };
+                               .rows = (fmt->height + TILE - 1) / TILE, .halo = HALO };
     f->tiles.stride = f->tiles.cols;
     f->tiles.wanted = f->wanted = calloc(f->tiles.cols, f->tiles.rows);
     f->order   = calloc((size_t)f->tiles.cols * f->tiles.rows, sizeof(*f->order));

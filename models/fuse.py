@@ -35,6 +35,7 @@ from train import HERE, SHARED
 STATE, PLANES = 7, 16
 DETAIL_GAIN, LIMIT = 4.0, 4.0
 TILE, FLAT = 16, 125    # LR samples; gain of a tile under which it is left out
+HALO = 1        # LR samples: how far around tiles a layer is made
 BLACK = np.float32(16 / 255)
 
 
@@ -91,15 +92,23 @@ class Fuse(nn.Module):
         self.bf16 = bf16
         self.mac = (PLANES * width * 9 + middle * 9 * width * width + width * 9 * (4 + STATE) + PLANES * (4 + STATE)) / 4
 
-    def forward(self, x):
+    def forward(self, x, wanted):
+        """wanted [n,h,w]: 1 in tiles that get the network. Around them features are made as far as HALO reaches, and 0 further away."""
         n = self.halo
         a = F.pad(x, (n,) * 4, mode='replicate').contiguous(memory_format=torch.channels_last)
         skip = F.conv2d(x, self.through[:, :, None, None])
-        h = first = F.relu(self.first(a))
+        w = F.pad(wanted[:, None], (n,) * 4)
+        near = [F.max_pool2d(w, 2 * k + 1, 1, k) for k in range(HALO + 1)]
+
+        def made(h, k):     # the output of a layer behind which k samples around are needed
+            m = near[min(k, HALO)]
+            return F.relu(h) * (m[:, :, n - k:k - n, n - k:k - n] if k < n else m).to(h.dtype)
+
+        h = first = made(self.first(a), n - 1)
         if self.bf16:
             h = first = first.bfloat16()  # not the first layer: eight bits of mantissa would round the picture
-        for c in self.middle:
-            h = F.relu(c(h))
+        for i, c in enumerate(self.middle):
+            h = made(c(h), n - 2 - i)
         m = len(self.middle)
         return skip + self.last(h + first[:, :, m:-m, m:-m]).float()
 
@@ -107,7 +116,7 @@ class Fuse(nn.Module):
 class Plain(Sesr):
     """The light network on every picture that fuse is compared with: sees the LR luma only, adds to the cubic anchor."""
 
-    def forward(self, x):
+    def forward(self, x, wanted):
         y = super().forward(F.pad(x[:, :1] + 0.5, (self.halo,) * 4, mode='replicate'))
         return F.pixel_unshuffle(y, 2)
 
@@ -244,7 +253,12 @@ class Stream:
 def step(net, streams):
     """The next picture of every stream (crops of one size): [(output HR, target)]."""
     got = [s.inputs() for s in streams]
-    z = net(torch.stack([g[0] for g in got]))
+    x = torch.stack([g[0] for g in got])
+    wanted = torch.ones(len(got), *x.shape[2:])
+    for w, g in zip(wanted, got):
+        if g[3] is not None:
+            w[g[3]] = 0
+    z = net(x, wanted)
     out = []
     for s, (x, b, target, copied), y in zip(streams, got, z):
         if copied is not None:

@@ -257,17 +257,33 @@ static int column_wanted(const FsrNnTiles *w, int col, int first, int last)
     return 0;
 }
 
+/* How far around wanted tiles node i is made where the halo is limited: the input as far as that takes. */
+static FsrMargin near_margin(const Job *t, int i)
+{
+    const FsrNet   *net = t->p->net;
+    const FsrMargin m   = t->p->nodes[i].margin;
+    int most = t->wanted->halo * net->nodes[i].scale;
+
+    for (int k = 0; net->nodes[i].op == FSR_OP_INPUT && k < net->nb_nodes; k++)
+        if (net->nodes[k].op == FSR_OP_CONV && net->nodes[k].in[0] == i)
+            most = max(most, t->wanted->halo + max(net->nodes[k].kw, net->nodes[k].kh) - 1);
+    return (FsrMargin){ .left = min(m.left, most), .right = min(m.right, most), .top = min(m.top, most),
+                        .bottom = min(m.bottom, most) };
+}
+
 /*
  * The next span of row r of node i that is made in this tile, from sample x on: where a
  * wanted tile of this strip lies within the node's margin. Its readers' margins are smaller
  * by their reach, so what they read is there; other samples of the rings are never read.
+ * near: where any wanted tile lies within the limited halo.
  */
-static int next_span(const Job *t, int i, int r, int x, Span *s)
+static int next_span(const Job *t, int i, int r, int x, int near, Span *s)
 {
-    const FsrNnTiles *w     = t->wanted;
-    const FsrMargin  *m     = &t->p->nodes[i].margin;
-    const int         scale = t->p->net->nodes[i].scale, stop = end(t, i);
-    const int         y     = t->y * scale - m->top + r;
+    const FsrNnTiles *w      = t->wanted;
+    const int         scale  = t->p->net->nodes[i].scale, stop = end(t, i);
+    const int         y      = t->y * scale - t->p->nodes[i].margin.top + r;
+    const FsrMargin   margin = near ? near_margin(t, i) : t->p->nodes[i].margin, *m = &margin;
+    const int         first  = near ? 0 : t->y, last = near ? t->p->height - 1 : t->y + t->height - 1;
     int row0, row1, top, bottom, col;
 
     if (x >= stop)
@@ -276,9 +292,9 @@ static int next_span(const Job *t, int i, int r, int x, Span *s)
         *s = (Span){ x, stop - x };
         return 1;
     }
-    /* the strip's input rows that sample row y is made for, and the tiles in them */
-    row0   = max(floor_div(y - m->bottom, scale), t->y);
-    row1   = min(floor_div(y + m->top, scale), t->y + t->height - 1);
+    /* the input rows that sample row y is made for, and the tiles in them */
+    row0   = max(floor_div(y - m->bottom, scale), first);
+    row1   = min(floor_div(y + m->top, scale), last);
     top    = max(floor_div(row0 - w->y, w->tile_h), 0);
     bottom = min(floor_div(row1 - w->y, w->tile_h), w->rows - 1);
     col    = max(floor_div(floor_div(x - m->right, scale) - w->x, w->tile_w), 0);
@@ -340,6 +356,36 @@ static Span whole_blocks(const Job *t, int i, Span s)
     return (Span){ x, min(ceil_div(s.x + s.width - first, block) * block + first, end(t, i)) - x };
 }
 
+static void clear(const Job *t, int i, int r, int x, int stop)
+{
+    const FsrPlanNode *pn = &t->p->nodes[i];
+
+    for (int k = 0; k < pn->subs && x < stop; k++)
+        memset(sample(t, i, r, x) + k * pn->sub_pitch, 0, (size_t)(stop - x) * pn->step * sizeof(float));
+}
+
+/* With a limited halo: what is near wanted tiles is made, the rest is 0. */
+static void make_near(Job *t, int i, int r, Span s)
+{
+    const FsrConvKernel *kernel = t->p->nodes[i].kernel;
+    const int in_blocks = kernel && kernel->block, stop = s.x + s.width;
+    int x = s.x;
+
+    if (in_blocks)
+        make_span(t, i, r, s);
+    while (x < stop) {
+        Span near;
+
+        if (!next_span(t, i, r, x, 1, &near) || near.x >= stop)
+            near = (Span){ stop, 0 };
+        near.width = min(near.x + near.width, stop) - near.x;
+        clear(t, i, r, x, near.x);
+        if (near.width && !in_blocks)
+            make_span(t, i, r, near);
+        x = near.x + near.width;
+    }
+}
+
 static void make_row(Job *t, int i, int r)
 {
     uint64_t start = t->p->node_ns ? now_ns() : 0;
@@ -347,9 +393,12 @@ static void make_row(Job *t, int i, int r)
     Span     s;
 
     take_history(t, i, r);
-    for (; next_span(t, i, r, x, &s); x = s.x + s.width) {
+    for (; next_span(t, i, r, x, 0, &s); x = s.x + s.width) {
         s = whole_blocks(t, i, s);
-        make_span(t, i, r, s);
+        if (t->wanted && t->wanted->halo)
+            make_near(t, i, r, s);
+        else
+            make_span(t, i, r, s);
     }
     keep_history(t, i, r);
     if (t->p->node_ns)
@@ -375,7 +424,7 @@ static void deliver(const Job *t, int r)
     float       *row    = t->w->memory + t->p->planar;
     Span         s;
 
-    for (int x = begin(t, i); next_span(t, i, r, x, &s); x = s.x + s.width) {
+    for (int x = begin(t, i); next_span(t, i, r, x, 0, &s); x = s.x + s.width) {
         const float *src = sample(t, i, r, s.x);
 
         if (t->io->put_row)

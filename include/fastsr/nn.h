@@ -163,6 +163,11 @@ int64_t fsr_nn_run(FsrPlan *plan, const FsrNnIO *io, int job, int worker);
  * cover the picture and may stick out of it; what it does not cover is not wanted. A single
  * rectangle: cols = rows = 1, wanted = NULL. Free choice of size; below 16 x 16, in networks
  * that reach far, the halo costs more than the tile.
+ *
+ * halo: 0, or the most samples around the wanted tiles (all of them, not only those of a job) for
+ * which a layer is computed. Further away its values count as 0 (in integers: as the least of
+ * their range), so what the tiles get is not what a whole run gives, but nearly, if the network
+ * was trained so; it is the same for every number of jobs, and costs little more than the tiles.
  */
 typedef struct FsrNnTiles {
     int            x, y;
@@ -170,11 +175,12 @@ typedef struct FsrNnTiles {
     int            cols, rows;
     const uint8_t *wanted;              /* rows of cols bytes, not zero = wanted; NULL: all */
     ptrdiff_t      stride;              /* bytes from one row of wanted to the next */
+    int            halo;
 } FsrNnTiles;
 
 /*
  * As fsr_nn_run, for the wanted tiles only (NULL: all): put gets their samples and no others,
- * with the same bits as in a whole run, and get is asked for what they are made from and no
+ * with the same bits as in a whole run (but see halo), and get is asked for what they are made from and no
  * more. Of each layer the samples under the wanted tiles and its part of the halo around them
  * are computed, those that several tiles share once. Jobs are those of a whole run; one
  * without a wanted tile returns 0 at once. Rows come in order, each in one piece for every run of

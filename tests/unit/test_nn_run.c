@@ -243,6 +243,22 @@ static double eval_sample(const Graph *g, const Plane *pl, int i, const Pic *in,
     }
 }
 
+/* With a limited halo: is a sample of a value at `scale` so near a wanted tile that it is computed? */
+static const FsrNnTiles *limited;
+
+static int is_near(int scale, int x, int y)
+{
+    const FsrNnTiles *t = limited;
+
+    for (int j = 0; t && j < t->rows; j++)
+        for (int i = 0; i < t->cols; i++)
+            if (t->wanted[j * t->stride + i] &&
+                x >= (t->x + i * t->tile_w - t->halo) * scale && x < (t->x + (i + 1) * t->tile_w + t->halo) * scale &&
+                y >= (t->y + j * t->tile_h - t->halo) * scale && y < (t->y + (j + 1) * t->tile_h + t->halo) * scale)
+                return 1;
+    return !t;
+}
+
 static Plane *evaluate(const Graph *g, const Pic *in)
 {
     Plane *pl = calloc(g->nb, sizeof(*pl));
@@ -261,7 +277,7 @@ static Plane *evaluate(const Graph *g, const Pic *in)
         for (int c = 0; c < g->ops[i].channels; c++)
             for (int y = -p->m; y < p->h - p->m; y++)
                 for (int x = -p->m; x < p->w - p->m; x++)
-                    *at(p, c, x, y) = eval_sample(g, pl, i, in, c, x, y);
+                    *at(p, c, x, y) = g->ops[i].op == FSR_OP_INPUT || is_near(s, x, y) ? eval_sample(g, pl, i, in, c, x, y) : 0;
     }
     return pl;
 }
@@ -924,6 +940,70 @@ static void pays_for_parts_only(void **state)
     free_graph(&g);
 }
 
+/* A limited halo: values further from wanted tiles are 0, and it makes no difference how the picture is cut for threads. */
+static void limited_halo(void **state)
+{
+    (void)state;
+    for (seed = 1; seed < 30; seed++) {
+        uint8_t    wanted[16 * 16];
+        Graph      g = { .nb = 0 };
+        FsrNet    *net;
+        FsrNnTiles t = { .tile_w = 5 + rnd(14), .tile_h = 5 + rnd(14), .wanted = wanted, .stride = 16, .halo = 1 + rnd(3) };
+        Pic        in;
+        Plane     *ref;
+        int        a, b;
+
+        add_input(&g, 1 + rnd(5));
+        a = add_conv(&g, 0, 16, 3, 3, 1, 1);
+        add_op(&g, FSR_OP_RELU, a, -1);
+        b = add_conv(&g, g.nb - 1, 16, 3, 3, 1, 1);
+        add_op(&g, FSR_OP_RELU, b, -1);
+        add_op(&g, FSR_OP_ADD, a + 1, b + 1);
+        add_conv(&g, g.nb - 1, 8, 5, 3, 2, 1);
+        if (seed & 1)
+            add_shuffle(&g, g.nb - 1, 2, 1);
+        net    = load_graph(&g);
+        in     = new_pic(g.ops[0].channels, 30 + rnd(60), 30 + rnd(40));
+        t.cols = min((in.w + t.tile_w - 1) / t.tile_w, 16);
+        t.rows = min((in.h + t.tile_h - 1) / t.tile_h, 16);
+        for (int i = 0; i < 16 * 16; i++)
+            wanted[i] = rnd(3) == 0;
+        limited = &t;
+        ref     = evaluate(&g, &in);
+        limited = NULL;
+        for (int isa = 0; isa < FSR_ISA_NB; isa++)
+            for (int cut = 0; cut < 3 && fsr_nn_isa_available(isa); cut++) {
+                FsrPlan *plan = make_plan(net, &in, 1, isa, cut == 2 ? 11 : 0, cut ? 1 + rnd(in.h) : 0);
+                Plane   *p = &ref[g.nb - 1];
+                Pic      out = new_pic(g.ops[g.nb - 1].channels, in.w * g.ops[g.nb - 1].scale, in.h * g.ops[g.nb - 1].scale);
+                Pic     *io[2] = { &in, &out };
+                FsrNnIO  nnio = { .opaque = io, .get_row = get_row, .put_row = put_row };
+
+                for (int j = 0; j < fsr_nn_jobs(plan); j++)     /* what is in memory is no clean slate */
+                    fsr_nn_run(plan, &nnio, j, 0);
+                memset(out.hits, 0, (size_t)out.planes * out.w * out.h);
+                for (int j = 0; j < fsr_nn_jobs(plan); j++)
+                    fsr_nn_run_tiles(plan, &nnio, &t, j, 0);
+                for (int k = 0; k < out.planes * out.w * out.h; k++) {
+                    const double want = *at(p, k / (out.w * out.h), k % out.w, k / out.w % out.h);
+
+                    if (out.hits[k] && !(fabs(out.data[k] - want) <= 2e-5 * (1 + fabs(want))))
+                        fail_msg("%s, seed %u, cut %d: sample %d is %.9g, should be %.9g", fsr_nn_isa_name(isa), seed, cut, k,
+                                 out.data[k], want);
+                }
+                assert_int_equal(in.bad + out.bad, 0);
+                free_pic(&out);
+                fsr_nn_plan_free(&plan);
+            }
+        for (int i = 0; i < g.nb; i++)
+            free(ref[i].v);
+        free(ref);
+        free_pic(&in);
+        fsr_nn_free(&net);
+        free_graph(&g);
+    }
+}
+
 static void refuses_sizes(void **state)
 {
     static const int bad[][3] = { { 0, 5, 1 }, { 5, 0, 1 }, { -3, 5, 1 }, { 40000, 5, 1 }, { 5, 5, 0 } };
@@ -963,6 +1043,7 @@ int main(void)
         cmocka_unit_test(workers),
         cmocka_unit_test(counts_work),
         cmocka_unit_test(pays_for_parts_only),
+        cmocka_unit_test(limited_halo),
         cmocka_unit_test(refuses_sizes),
     };
     return cmocka_run_group_tests_name("nn_run", tests, NULL, NULL);
