@@ -295,6 +295,8 @@ static int next_span(const Job *t, int i, int r, int x, int near, Span *s)
     /* the input rows that sample row y is made for, and the tiles in them */
     row0   = max(floor_div(y - m->bottom, scale), first);
     row1   = min(floor_div(y + m->top, scale), last);
+    if (row0 > row1)
+        return 0;
     top    = max(floor_div(row0 - w->y, w->tile_h), 0);
     bottom = min(floor_div(row1 - w->y, w->tile_h), w->rows - 1);
     col    = max(floor_div(floor_div(x - m->right, scale) - w->x, w->tile_w), 0);
