@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     TILE_BYTES  = 512 << 10,    /* rings of one tile: leaves room in a 1 MiB L2 for weights */
@@ -68,11 +69,6 @@ static int size_rings(FsrPlan *p)
     return 0;
 }
 
-static int ceil_div(int a, int b)
-{
-    return (a + b - 1) / b;
-}
-
 static void choose_tiles(FsrPlan *p, int tile_w, int tile_h)
 {
     size_t column = 0;      /* bytes of rings for one input sample across the tile */
@@ -83,19 +79,19 @@ static void choose_tiles(FsrPlan *p, int tile_w, int tile_h)
     if (!tile_w) {
         tile_w = TILE_BYTES / column < MAX_TILE_W ? (int)(TILE_BYTES / column) : MAX_TILE_W;
         tile_w = tile_w < MIN_TILE_W ? MIN_TILE_W : tile_w;
-        tile_w = ceil_div(p->width, ceil_div(p->width, tile_w));
-        tile_w = ceil_div(tile_w, TILE_STEP) * TILE_STEP;
+        tile_w = fsr_ceil_div(p->width, fsr_ceil_div(p->width, tile_w));
+        tile_w = fsr_ceil_div(tile_w, TILE_STEP) * TILE_STEP;
     }
     if (!tile_h) {
-        int strips = ceil_div(p->height, HALO_FACTOR * (p->net->info.halo + 1));
-        strips = ceil_div(strips, p->nb_workers) * p->nb_workers;       /* all end together */
-        tile_h = ceil_div(p->height, strips);
+        int strips = fsr_ceil_div(p->height, HALO_FACTOR * (p->net->info.halo + 1));
+        strips = fsr_ceil_div(strips, p->nb_workers) * p->nb_workers;       /* all end together */
+        tile_h = fsr_ceil_div(p->height, strips);
         tile_h = tile_h < MIN_TILE_H ? MIN_TILE_H : tile_h;
     }
     p->tile_w = tile_w < p->width ? tile_w : p->width;
     p->tile_h = tile_h < p->height ? tile_h : p->height;
-    p->cols   = ceil_div(p->width, p->tile_w);
-    p->rows   = ceil_div(p->height, p->tile_h);
+    p->cols   = fsr_ceil_div(p->width, p->tile_w);
+    p->rows   = fsr_ceil_div(p->height, p->tile_h);
 }
 
 /* Samples left of a tile's new ones that readers need of each value. */
@@ -120,21 +116,27 @@ static void size_histories(FsrPlan *p)
     }
 }
 
-static size_t align16(size_t floats)
-{
-    return (floats + 15) & ~(size_t)15;
-}
-
-static int alloc_floats(float **dst, size_t floats)
+void *fsr_plan_alloc(FsrPlan *p, size_t bytes)
 {
     void *mem;
 
-    if (floats > SIZE_MAX / sizeof(float) - 64 ||
-        posix_memalign(&mem, 64, floats * sizeof(float) + 64))
-        return -ENOMEM;
-    memset(mem, 0, floats * sizeof(float) + 64);    /* unused planes stay zero for ever */
-    *dst = mem;
-    return 0;
+    if (bytes > SIZE_MAX - 64 || posix_memalign(&mem, 64, bytes + 64))
+        return NULL;
+    p->bytes += bytes;
+    return memset(mem, 0, bytes + 64);          /* planes that only fill up samples stay zero for ever */
+}
+
+uint64_t fsr_plan_clock(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + ts.tv_nsec;
+}
+
+static size_t align16(size_t floats)
+{
+    return (floats + 15) & ~(size_t)15;
 }
 
 static int setup_conv(FsrPlan *p, int i, FsrIsa isa, size_t width, size_t *scratch)
@@ -142,7 +144,6 @@ static int setup_conv(FsrPlan *p, int i, FsrIsa isa, size_t width, size_t *scrat
     const FsrNode *n  = &p->net->nodes[i];
     FsrPlanNode   *pn = &p->nodes[i];
     size_t         floats;
-    int            ret;
 
     if (pn->quant && pn->quant->is_conv) {
         FsrI8Conv *c = &pn->quant->conv;
@@ -162,10 +163,9 @@ static int setup_conv(FsrPlan *p, int i, FsrIsa isa, size_t width, size_t *scrat
     };
     pn->kernel = fsr_nn_pick_conv(isa, &pn->shape);
     floats     = pn->kernel->packed_floats(&pn->shape);
-    if ((ret = alloc_floats(&pn->packed, floats)) < 0)
-        return ret;
+    if (!(pn->packed = fsr_plan_alloc(p, floats * sizeof(float))))
+        return -ENOMEM;
     pn->kernel->pack(&pn->shape, n->weights, n->bias, pn->packed);
-    p->bytes += floats * sizeof(float);
     if (pn->kernel->scratch_floats && *scratch < pn->kernel->scratch_floats(&pn->shape))
         *scratch = pn->kernel->scratch_floats(&pn->shape);
     return 0;
@@ -205,17 +205,14 @@ static int layout(FsrPlan *p, FsrIsa isa)
 
 static int alloc_workers(FsrPlan *p)
 {
-    int ret;
-
     if (!(p->workers = calloc(p->nb_workers, sizeof(*p->workers))))
         return -ENOMEM;
     for (int i = 0; i < p->nb_workers; i++) {
-        if ((ret = alloc_floats(&p->workers[i].memory, p->worker_floats)) < 0)
-            return ret;
+        if (!(p->workers[i].memory = fsr_plan_alloc(p, p->worker_floats * sizeof(float))))
+            return -ENOMEM;
         if (!(p->workers[i].made = malloc(p->net->nb_nodes * sizeof(*p->workers[i].made))))
             return -ENOMEM;
-        p->bytes += p->worker_floats * sizeof(float) +
-                    p->net->nb_nodes * sizeof(*p->workers[i].made);
+        p->bytes += p->net->nb_nodes * sizeof(*p->workers[i].made);
     }
     return 0;
 }
@@ -254,6 +251,7 @@ static int build(FsrPlan *p, FsrPrecision precision, FsrIsa isa, int tile_w, int
         free(margins);
         return -ENOMEM;
     }
+    p->bytes = sizeof(*p) + p->net->nb_nodes * sizeof(*p->nodes);
     ret = fsr_graph_margins(p->net, margins);
     for (int i = 0; ret >= 0 && i < p->net->nb_nodes; i++)
         p->nodes[i].margin = margins[i];
@@ -264,7 +262,6 @@ static int build(FsrPlan *p, FsrPrecision precision, FsrIsa isa, int tile_w, int
         return ret;
     choose_tiles(p, tile_w, tile_h);
     size_histories(p);
-    p->bytes = sizeof(*p) + p->net->nb_nodes * sizeof(*p->nodes);
     if ((ret = layout(p, isa)) < 0)
         return ret;
     return alloc_workers(p);
@@ -288,6 +285,13 @@ int fsr_plan_new(FsrPlan **plan, const FsrNet *net, int width, int height, int n
     return 0;
 }
 
+static int takes_luma(const FsrNet *net)
+{
+    const char *input = fsr_nn_meta(net, "input");
+
+    return input && (!strcmp(input, "hr-luma") || !strcmp(input, "lr-luma"));
+}
+
 int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                      FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
                      char *err, size_t err_size)
@@ -296,6 +300,11 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
 
     if (net->whole)
         return fsr_whole_plan(plan, net, width, height, nb_workers, precision, isa, err, err_size);
+    if (precision == FSR_PRECISION_I8 && !fsr_quant_recorded(net) && fsr_nn_meta(net, "input") && !takes_luma(net)) {
+        *plan = NULL;
+        return fsr_nn_fail(err, err_size, -ENOSYS, "the network's input is not luma, and its file does not say what its "
+                           "values hold: record that (models/ranges.py), or choose another precision than i8");
+    }
     if ((ret = fsr_plan_new(plan, net, width, height, nb_workers, err, err_size)) < 0)
         return ret;
     (*plan)->precision = precision;
@@ -307,21 +316,13 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
     return 0;
 }
 
-/* The drawn picture stands for its input, or its ranges are known. */
-static int made_for_integers(const FsrNet *net)
-{
-    const char *input = fsr_nn_meta(net, "input");
-
-    return fsr_quant_recorded(net) || (input && (!strcmp(input, "hr-luma") || !strcmp(input, "lr-luma")));
-}
-
 int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                    FsrPrecision precision, char *err, size_t err_size)
 {
     FsrIsa isa = fsr_nn_isa();
 
     if (precision == FSR_PRECISION_AUTO)
-        precision = made_for_integers(net) && isa >= FSR_ISA_AVX2 ? FSR_PRECISION_I8 : FSR_PRECISION_F32;
+        precision = (takes_luma(net) || fsr_quant_recorded(net)) && isa >= FSR_ISA_AVX2 ? FSR_PRECISION_I8 : FSR_PRECISION_F32;
     if (precision == FSR_PRECISION_BF16 && isa < FSR_ISA_AVX512BF16)
         precision = FSR_PRECISION_F32;
     return fsr_nn_plan_with(plan, net, width, height, nb_workers, precision, isa, 0, 0, err,

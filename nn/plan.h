@@ -83,6 +83,28 @@ const char *fsr_plan_kernel(const FsrPlan *p, int i);
 int fsr_plan_new(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                  char *err, size_t err_size);
 
+/* Memory that lives as long as the plan or its values do, counted in bytes: zeros, on a vector, and one
+ * vector longer than asked for. NULL: out of memory. */
+void *fsr_plan_alloc(FsrPlan *p, size_t bytes);
+
+/* This thread's processor time, nanoseconds. */
+uint64_t fsr_plan_clock(void);
+
+static inline int fsr_min(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static inline int fsr_max(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static inline int fsr_ceil_div(int a, int b)
+{
+    return (a + b - 1) / b;
+}
+
 /* What a sample of a value's row and a weight of a node take, in bytes. */
 double fsr_plan_sample_bytes(const FsrPlan *p, int i);
 double fsr_plan_weight_bytes(const FsrPlan *p, int i);

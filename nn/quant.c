@@ -278,15 +278,6 @@ static int get_ranges(const FsrNet *net, int planes, const struct FsrRange **ran
 
 /* ---- steps and weights ------------------------------------------------------------ */
 
-static void *zeroed(size_t bytes)
-{
-    void *mem;
-
-    if (bytes > SIZE_MAX - 64 || posix_memalign(&mem, 64, bytes + 64))
-        return NULL;
-    return memset(mem, 0, bytes + 64);
-}
-
 /* Range of plane c of a node: the picture may go a little beyond what was seen, and a
  * rectified value begins at zero. */
 static void plane_range(const FsrPlan *p, int i, int c, const struct FsrRange *seen, float *low,
@@ -306,7 +297,7 @@ static int set_steps(FsrPlan *p, int i, const struct FsrRange *seen)
     FsrPlanNode *pn     = &p->nodes[i];
     const int    planes = p->net->nodes[i].channels;
 
-    if (!(pn->quant->low = zeroed(2 * planes * sizeof(float))))
+    if (!(pn->quant->low = fsr_plan_alloc(p, 2 * planes * sizeof(float))))
         return -ENOMEM;
     pn->quant->step = pn->quant->low + planes;
     for (int c = 0; c < planes; c++) {
@@ -392,7 +383,7 @@ static int unfolded_bytes(FsrI8Conv *c, int planes, int kh, FsrI8Tap *bytes)
             bytes[n++] = (FsrI8Tap){ p, (kh - low) / 2 + y, LOWER };
     for (; n < 4 * c->groups; n++)
         bytes[n] = (FsrI8Tap){ 0, 0, NOTHING };
-    if (!(c->taps = zeroed(4 * c->groups * sizeof(*c->taps))))
+    if (!(c->taps = calloc(4 * c->groups, sizeof(*c->taps))))
         return -ENOMEM;
     for (n = 0; n < 4 * c->groups; n++)
         c->taps[n] = (FsrI8Tap){ bytes[n].plane, bytes[n].row, bytes[n].low == LOWER };
@@ -542,8 +533,8 @@ static int pack_conv(FsrPlan *p, int i, const struct FsrRange *seen, const FsrI8
     FsrQuant      *q    = p->nodes[i].quant;
     FsrI8Conv     *c    = &q->conv;
     const size_t   taps = fsr_i8_taps(c) * 4;
-    int8_t        *w    = zeroed(4 * fsr_i8_place(c, fsr_i8_blocks(c)) * taps);
-    float         *real = zeroed(3 * taps * sizeof(*real));     /* two of floats, one of integers */
+    int8_t        *w    = calloc(4 * fsr_i8_place(c, fsr_i8_blocks(c)), taps);
+    float         *real = calloc(3 * taps, sizeof(*real));     /* two of floats, one of integers */
     Real           r    = { .bytes = bytes, .w = real, .mean = real ? real + taps : NULL };
 
     for (int o = 0; w && real && o < n->channels; o++) {
@@ -572,7 +563,7 @@ static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
     *c = (FsrI8Conv){ .groups = wide ? unfolded_words(planes, n->kh) : in->subs, .kw = n->kw,
                       .kh = n->kh, .cout = n->channels, .float_out = pn->store == FSR_STORE_FLOAT,
                       .relu = n->relu, .cout_stride = pn->stride, .fine = pn->quant->fine };
-    if (!(bytes = zeroed(4 * c->groups * sizeof(*bytes))))
+    if (!(bytes = calloc(4 * c->groups, sizeof(*bytes))))
         return -ENOMEM;
     if (wide)
         ret = unfolded_bytes(c, planes, n->kh, bytes);
@@ -581,15 +572,14 @@ static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
     for (int b = 0; c->float_out && b < fsr_i8_blocks(c); b++)
         c->fine[b] = 1;
     c->fine_bits = fine_bits(c);
-    if (ret < 0 || !(c->bias = zeroed(padded * (3 * sizeof(int32_t) + sizeof(int16_t)))) ||
-        !(c->weights = zeroed(pn->quant->kernel->packed_bytes(c)))) {
+    if (ret < 0 || !(c->bias = fsr_plan_alloc(p, padded * (3 * sizeof(int32_t) + sizeof(int16_t)))) ||
+        !(c->weights = fsr_plan_alloc(p, pn->quant->kernel->packed_bytes(c)))) {
         free(bytes);
         return -ENOMEM;
     }
     c->shift  = c->bias + padded;
     c->scale  = (float *)(c->shift + padded);
     c->mult   = (int16_t *)(c->scale + padded);
-    p->bytes += pn->quant->kernel->packed_bytes(c);
     ret = pack_conv(p, i, seen, bytes);
     free(bytes);
     return ret;
@@ -602,7 +592,7 @@ static int set_sum(FsrPlan *p, int i)
     const FsrQuant *a = p->nodes[n->in[0]].quant, *b = p->nodes[n->in[1]].quant;
     const int       planes = (n->channels + 3) / 4 * 4;
 
-    if (!(q->offset = zeroed(planes * (sizeof(*q->offset) + 2 * sizeof(*q->ratio)))))
+    if (!(q->offset = fsr_plan_alloc(p, planes * (sizeof(*q->offset) + 2 * sizeof(*q->ratio)))))
         return -ENOMEM;
     q->ratio = (int16_t *)(q->offset + planes);
     for (int c = 0; c < n->channels; c++) {

@@ -30,7 +30,7 @@ build/gen/onnx.pb-c.c: nn/onnx.proto
 	@mkdir -p $(@D)
 	$(PROTOC_C) --proto_path=nn --c_out=$(@D) $<
 
-PROGRAM_nn_bench := nn/bench.c nn/bench_base.c
+PROGRAM_nn_bench := tests/tools/nn_bench.c tests/tools/nn_bench_base.c
 ALL_DEPS += $(O)/bin/nn_bench
 
 # runs the operator tests that ONNX publishes

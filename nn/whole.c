@@ -22,11 +22,6 @@ typedef struct Planner {
 
 #define FAIL(t, code, ...) fsr_nn_fail((t)->err, (t)->err_size, code, __VA_ARGS__)
 
-static int ceil_div(int a, int b)
-{
-    return (a + b - 1) / b;
-}
-
 /* ---- sizes ------------------------------------------------------------------------ */
 
 typedef struct Axis {
@@ -40,7 +35,7 @@ static int window_size(const FsrNode *n, Axis *a)
     int room, result;
 
     if (n->same != FSR_SAME_NO) {
-        result = ceil_div(a->size, a->stride);
+        result = fsr_ceil_div(a->size, a->stride);
         room   = (result - 1) * a->stride + span - a->size;
         room   = room < 0 ? 0 : room;
         a->before = n->same == FSR_SAME_UPPER ? room / 2 : room - room / 2;
@@ -50,7 +45,7 @@ static int window_size(const FsrNode *n, Axis *a)
     room = a->size + a->before + a->after - span;
     if (room < 0)
         return -1;
-    result = (n->ceil ? ceil_div(room, a->stride) : room / a->stride) + 1;
+    result = (n->ceil ? fsr_ceil_div(room, a->stride) : room / a->stride) + 1;
     /* no window begins behind the picture */
     return n->ceil && (result - 1) * a->stride >= a->size + a->before ? result - 1 : result;
 }
@@ -226,24 +221,11 @@ static int size_node(const Planner *t, int i)
                     FSR_NN_MAX_SIZE);
     wn->stride = fsr_nn_stride(n->channels, 0);
     wn->pitch  = (size_t)wn->w * wn->stride;
-    wn->band   = ceil_div(wn->h, ceil_div(wn->h, ceil_div(BAND_SAMPLES, wn->w)));
+    wn->band   = fsr_ceil_div(wn->h, fsr_ceil_div(wn->h, fsr_ceil_div(BAND_SAMPLES, wn->w)));
     return 0;
 }
 
 /* ---- kernels ---------------------------------------------------------------------- */
-
-static int alloc_floats(FsrPlan *p, float **dst, size_t floats)
-{
-    void *mem;
-
-    if (floats > SIZE_MAX / sizeof(float) - 64 ||
-        posix_memalign(&mem, 64, floats * sizeof(float) + 64))
-        return -ENOMEM;
-    memset(mem, 0, floats * sizeof(float) + 64);    /* words that only fill up samples stay zero */
-    p->bytes += floats * sizeof(float);
-    *dst = mem;
-    return 0;
-}
 
 static void at_least(size_t *a, size_t b)
 {
@@ -266,6 +248,18 @@ static float *fold_stride(const FsrNode *n, const FsrConvShape *s, int planes, i
     return w;
 }
 
+/* The kernel for the node's shape, with its weights. */
+static int pack(Planner *t, FsrWholeNode *wn, const float *weights, const float *bias)
+{
+    wn->kernel = fsr_nn_pick_conv(t->isa, &wn->shape);
+    if (!(wn->packed = fsr_plan_alloc(t->p, wn->kernel->packed_floats(&wn->shape) * sizeof(float))))
+        return -ENOMEM;
+    wn->kernel->pack(&wn->shape, weights, bias, wn->packed);
+    if (wn->kernel->scratch_floats)
+        at_least(&t->scratch, wn->kernel->scratch_floats(&wn->shape));
+    return 0;
+}
+
 static int setup_conv(Planner *t, int i)
 {
     const FsrNode      *n  = &t->p->net->nodes[i];
@@ -279,19 +273,15 @@ static int setup_conv(Planner *t, int i)
         .cin  = n->sx > 1 && n->kw > 1 ? (n->sx < n->kw ? n->sx : n->kw) * in->stride : planes,
         .cin_stride = n->sx * in->stride,
         .cout = n->channels, .cout_stride = wn->stride,
-        .kw   = ceil_div(n->kw, n->sx), .kh = n->kh, .relu = n->relu,
+        .kw   = fsr_ceil_div(n->kw, n->sx), .kh = n->kh, .relu = n->relu,
     };
     if (n->sx > 1 || wn->pad_left || wn->pad_top || wn->w + n->kw - 1 > in->w ||
         (wn->h - 1) * n->sy + n->kh > in->h)
         wn->window_w = (wn->w - 1 + wn->shape.kw) * n->sx;
     if (n->sx > 1 && n->kw > 1 && !(folded = fold_stride(n, &wn->shape, planes, in->stride)))
         return -ENOMEM;
-    wn->kernel = fsr_nn_pick_conv(t->isa, &wn->shape);
-    if ((ret = alloc_floats(t->p, &wn->packed, wn->kernel->packed_floats(&wn->shape))) >= 0)
-        wn->kernel->pack(&wn->shape, folded ? folded : n->weights, n->bias, wn->packed);
+    ret = pack(t, wn, folded ? folded : n->weights, n->bias);
     free(folded);
-    if (wn->kernel->scratch_floats)
-        at_least(&t->scratch, wn->kernel->scratch_floats(&wn->shape));
     return ret;
 }
 
@@ -299,15 +289,15 @@ static int setup_depthwise(Planner *t, int i)
 {
     const FsrNode *n  = &t->p->net->nodes[i];
     FsrWholeNode  *wn = &t->p->whole->nodes[i];
-    int ret;
 
     wn->dw = (FsrDwShape){ n->channels, wn->stride, n->kw, n->kh, n->sx, n->relu ? 0 : -FLT_MAX,
                            n->top > 0 ? n->top : FLT_MAX };
     wn->window_w  = (wn->w - 1) * n->sx + n->kw;
     wn->dw_kernel = fsr_nn_pick_depthwise(t->isa, &wn->dw);
-    if ((ret = alloc_floats(t->p, &wn->packed, fsr_dw_packed_floats(&wn->dw))) >= 0)
-        fsr_dw_pack(&wn->dw, n->weights, n->bias, wn->packed);
-    return ret;
+    if (!(wn->packed = fsr_plan_alloc(t->p, fsr_dw_packed_floats(&wn->dw) * sizeof(float))))
+        return -ENOMEM;
+    fsr_dw_pack(&wn->dw, n->weights, n->bias, wn->packed);
+    return 0;
 }
 
 /* A row is one sample of as many planes. */
@@ -315,16 +305,10 @@ static int setup_gemm(Planner *t, int i)
 {
     const FsrNode *n  = &t->p->net->nodes[i];
     FsrWholeNode  *wn = &t->p->whole->nodes[i];
-    int ret;
 
     wn->shape  = (FsrConvShape){ .cin = n->kw, .cin_stride = n->kw, .cout = n->w, .cout_stride = n->w,
                                  .kw = 1, .kh = 1, .relu = n->relu };
-    wn->kernel = fsr_nn_pick_conv(t->isa, &wn->shape);
-    if ((ret = alloc_floats(t->p, &wn->packed, wn->kernel->packed_floats(&wn->shape))) >= 0)
-        wn->kernel->pack(&wn->shape, n->weights, n->bias, wn->packed);
-    if (wn->kernel->scratch_floats)
-        at_least(&t->scratch, wn->kernel->scratch_floats(&wn->shape));
-    return ret;
+    return pack(t, wn, n->weights, n->bias);
 }
 
 static int setup_node(Planner *t, int i)
@@ -500,21 +484,20 @@ static int lay_out(Planner *t)
     FsrPlan         *p = t->p;
     struct FsrWhole *w = p->whole;
     size_t           at = 0;
-    int              ret;
 
     fsr_whole_play(p, p, measure, NULL);
     for (int i = 0; i < p->net->nb_nodes; i++) {
         FsrWholeNode *wn = &w->nodes[i];
 
-        wn->ring_rows = ceil_div(wn->ring_rows < 1 ? 1 : wn->ring_rows, wn->band) * wn->band;
+        wn->ring_rows = fsr_ceil_div(wn->ring_rows < 1 ? 1 : wn->ring_rows, wn->band) * wn->band;
         wn->ring_rows = wn->ring_rows < wn->h ? wn->ring_rows : wn->h;
         at += (wn->ring_rows * wn->pitch + 31) / 16 * 16;
     }
     if (at + t->window + t->scratch + t->zeros > MAX_FLOATS)
         return FAIL(t, -E2BIG, "the network needs more than %d MiB for a picture of %dx%d", MAX_FLOATS >> 18,
                     p->width, p->height);
-    if ((ret = alloc_floats(p, &w->memory, at + t->window + t->scratch + t->zeros + 64)) < 0)
-        return ret;
+    if (!(w->memory = fsr_plan_alloc(p, (at + t->window + t->scratch + t->zeros + 64) * sizeof(float))))
+        return -ENOMEM;
     at = 0;
     for (int i = 0; i < p->net->nb_nodes; i++) {
         w->nodes[i].ring = w->memory + at;

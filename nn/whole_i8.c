@@ -25,16 +25,6 @@ static int fits(const FsrPlan *p, int i)
            p->net->nodes[n->in[0]].channels >= MIN_PLANES && n->channels >= MIN_PLANES;
 }
 
-static void *zeroed(FsrPlan *p, size_t bytes)
-{
-    void *mem;
-
-    if (posix_memalign(&mem, 64, bytes + 64))
-        return NULL;
-    p->bytes += bytes;
-    return memset(mem, 0, bytes + 64);
-}
-
 void fsr_whole_free_point(FsrWholeNode *wn)
 {
     free(wn->pc.factor);
@@ -84,8 +74,8 @@ static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen, const FsrPoi
 
     *c = (FsrPointConv){ .cin = in->stride, .cout = wn->stride, .low = n->relu ? 0 : -FLT_MAX,
                          .top = n->top > 0 ? n->top : FLT_MAX };
-    c->factor  = zeroed(p, (c->cin + 2 * (size_t)c->cout) * sizeof(float));
-    c->weights = zeroed(p, (size_t)c->cin * c->cout);
+    c->factor  = fsr_plan_alloc(p, (c->cin + 2 * (size_t)c->cout) * sizeof(float));
+    c->weights = fsr_plan_alloc(p, (size_t)c->cin * c->cout);
     if (!step || !c->factor || !c->weights) {
         free(step);
         return -ENOMEM;
@@ -122,7 +112,8 @@ static int quantize(FsrPlan *p, const FsrPointKernel *kernel, struct FsrRange *r
         if (bytes < (size_t)wn->band * wn->w * in->stride)
             bytes = (size_t)wn->band * wn->w * in->stride;
     }
-    if (ret >= 0 && bytes && !(p->whole->bytes = zeroed(p, bytes)))
+    p->precision = bytes ? FSR_PRECISION_I8 : FSR_PRECISION_F32;
+    if (ret >= 0 && bytes && !(p->whole->bytes = fsr_plan_alloc(p, bytes)))
         ret = -ENOMEM;
     return ret;
 }

@@ -3,7 +3,6 @@
 #include "nn/whole.h"
 
 #include <string.h>
-#include <time.h>
 
 typedef struct Job {
     FsrPlan       *p;
@@ -15,11 +14,6 @@ static float *row_of(const FsrPlan *p, int i, int r)
 {
     const FsrWholeNode *wn = &p->whole->nodes[i];
     return wn->ring + wn->pitch * (r % wn->ring_rows);
-}
-
-static int min(int a, int b)
-{
-    return a < b ? a : b;
 }
 
 static void input_rows(Job *t, int i, int first, int last)
@@ -89,7 +83,7 @@ static void conv_points(const Job *t, int i, int first, int last)
     for (int r = first, n; r <= last; r += n) {
         const float *src = row_of(t->p, k, r);
 
-        n = min(last - r + 1, t->p->whole->nodes[k].ring_rows - r % t->p->whole->nodes[k].ring_rows);
+        n = fsr_min(last - r + 1, t->p->whole->nodes[k].ring_rows - r % t->p->whole->nodes[k].ring_rows);
         if (wn->point) {
             wn->point->bytes(&wn->pc, src, t->p->whole->bytes, n * w);
             wn->point->row(&wn->pc, t->p->whole->bytes, row_of(t->p, i, r), n * w);
@@ -105,7 +99,7 @@ static void conv_edge(const Job *t, int i, const float *const *rows, float *dst,
     const FsrNode      *node = &t->p->net->nodes[i];
     const FsrWholeNode *wn   = &t->p->whole->nodes[i], *in = &t->p->whole->nodes[node->in[0]];
     const int    from  = x * node->sx - wn->pad_left, width = (n - 1) * node->sx + node->kw;
-    const int    left  = from < 0 ? -from : 0, have = min(in->w - from, width) - left;
+    const int    left  = from < 0 ? -from : 0, have = fsr_min(in->w - from, width) - left;
     const size_t pitch = (size_t)width * in->stride, sample = in->stride * sizeof(float);
     const float *windows[FSR_NN_MAX_KERNEL];
     float       *to = t->p->whole->window;
@@ -126,7 +120,7 @@ static void conv_in_place(const Job *t, int i, int r)
     const FsrWholeNode *wn = &t->p->whole->nodes[i], *in = &t->p->whole->nodes[n->in[0]];
     const int top = fsr_whole_span(t->p, i, 0, r).first;
     const int x0  = (wn->pad_left + n->sx - 1) / n->sx;
-    const int x1  = min((in->w + wn->pad_left - n->kw) / n->sx + 1, wn->w);
+    const int x1  = fsr_min((in->w + wn->pad_left - n->kw) / n->sx + 1, wn->w);
     const float *rows[FSR_NN_MAX_KERNEL], *inner[FSR_NN_MAX_KERNEL];
     float *dst = row_of(t->p, i, r);
 
@@ -338,8 +332,8 @@ static void pool_row(const Job *t, int i, int r)
 
     for (int x = 0; x < wn->w; x++, dst += wn->stride) {
         const int left = x * n->sx - wn->pad_left;
-        const int wide = min(left + n->kw, in->w + wn->pad_right) - left;
-        const int high = min(top + n->kh, in->h + wn->pad_bottom) - top;
+        const int wide = fsr_min(left + n->kw, in->w + wn->pad_right) - left;
+        const int high = fsr_min(top + n->kh, in->h + wn->pad_bottom) - top;
         int       taps = 0;
 
         for (int ky = 0; ky < n->kh; ky++)
@@ -410,18 +404,10 @@ static void other_row(const Job *t, int i, int r)
     }
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + ts.tv_nsec;
-}
-
 static void make(void *opaque, int i, int first, int last)
 {
     Job *t = opaque;
-    const uint64_t start = t->p->node_ns ? now_ns() : 0;
+    const uint64_t start = t->p->node_ns ? fsr_plan_clock() : 0;
 
     switch (t->p->net->nodes[i].op) {
     case FSR_OP_INPUT:
@@ -436,7 +422,7 @@ static void make(void *opaque, int i, int first, int last)
             other_row(t, i, r);
     }
     if (t->p->node_ns)
-        t->p->node_ns[i] += now_ns() - start;
+        t->p->node_ns[i] += fsr_plan_clock() - start;
 }
 
 static void deliver(void *opaque, int result, int r)

@@ -101,7 +101,8 @@ void fsr_nn_plan_free(FsrPlan **plan);
  *     the file (metadata "range NODE": lowest, highest and mean value of each plane, or of all; values without
  *     stay float), or, in files without, measured on a drawn picture of 0 to 1 by the first such plan
  *     of a network, which takes some tenths of a second. Operators that are not sums of products stay
- *     float. -EINVAL for a damaged range.
+ *     float. -EINVAL for a damaged range; -ENOSYS for a file without
+ *     ranges whose metadata says that its input is something else than luma.
  * FSR_PRECISION_AUTO: I8 for networks whose file has ranges or that say they take luma (metadata
  *     input = hr-luma or lr-luma) on processors with vector kernels for it; else F32.
  * A network that runs whole (FsrNetInfo.whole) is float but for I8: then its 1x1 convolutions of 16 planes and

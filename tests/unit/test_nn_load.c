@@ -82,6 +82,28 @@ static void accepts(void **state)
     fsr_nn_free(&net);
 }
 
+/* What a network that does not take luma holds cannot be guessed: integers only with recorded ranges. */
+static void refuses_integers(void **state)
+{
+    Buf      g = one_conv(), meta = { 0 }, m;
+    FsrNet  *net;
+    FsrPlan *plan;
+    char     err[256] = "";
+
+    (void)state;
+    ox_conv(&g, "c", "x w", "y", 1, 1, 1, 1);
+    m = ox_model(&g);
+    pb_str(&meta, 1, "input");
+    pb_str(&meta, 2, "something");
+    pb_sub(&m, 14, &meta);
+    assert_int_equal(fsr_nn_load(&net, m.data, m.size, err, sizeof(err)), 0);
+    buf_free(&m);
+    assert_int_equal(fsr_nn_plan_as(&plan, net, 61, 40, 1, FSR_PRECISION_I8, err, sizeof(err)), -ENOSYS);
+    assert_null(plan);
+    assert_non_null(strstr(err, "precision"));
+    fsr_nn_free(&net);
+}
+
 static void accepts_constant_and_float_data(void **state)
 {
     Buf        g = start(), n = { 0 }, a = { 0 }, t = { 0 };
@@ -447,6 +469,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts),
+        cmocka_unit_test(refuses_integers),
         cmocka_unit_test(accepts_constant_and_float_data),
         cmocka_unit_test(accepts_half_weights),
         cmocka_unit_test(refuses_operators_and_attributes),

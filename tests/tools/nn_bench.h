@@ -1,6 +1,6 @@
 /* What nn_bench measures the network core against. */
-#ifndef FASTSR_NN_BENCH_H
-#define FASTSR_NN_BENCH_H
+#ifndef FASTSR_TESTS_NN_BENCH_H
+#define FASTSR_TESTS_NN_BENCH_H
 
 #include "nn/plan.h"
 
@@ -21,4 +21,4 @@ double fsr_bench_clock(double seconds);
  * with the given number of threads. Seconds of one pass, or a negative error. */
 double fsr_bench_im2col(const FsrPlan *plan, int threads);
 
-#endif /* FASTSR_NN_BENCH_H */
+#endif /* FASTSR_TESTS_NN_BENCH_H */

@@ -1,5 +1,5 @@
 /* The yardsticks of nn_bench: the machine's peak, and im2col with OpenBLAS. */
-#include "nn/bench.h"
+#include "tests/tools/nn_bench.h"
 #include "nn/kernels/i8.h"
 
 #include <cblas.h>

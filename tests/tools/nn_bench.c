@@ -2,7 +2,7 @@
  * nn_bench: how fast a network runs, beside the machine's peak and beside im2col + OpenBLAS.
  * Peak and network are measured by turns in one process, since clocks change with load.
  */
-#include "nn/bench.h"
+#include "tests/tools/nn_bench.h"
 
 #include <errno.h>
 #include <pthread.h>
