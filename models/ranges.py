@@ -56,7 +56,7 @@ class Recorder(torch.nn.Module):
             return F.interpolate(a, scale_factor=2)
         return {'Relu': F.relu, 'Cast': lambda x: x}[n.op_type](a)
 
-    def forward(self, x):
+    def forward(self, x, tiles=None):   # tiles: of fuse.step, all wanted here
         v = {'input': F.pad(x, (self.halo,) * 4, mode='replicate'), **self.weights}
         for n in self.nodes:
             v[n.output[0]] = self.run(n, v)
