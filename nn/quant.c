@@ -509,7 +509,7 @@ static void integer_plane(FsrPlan *p, int i, int o, const Real *r, int32_t *roun
 
         w[k] = (int8_t)upper;
         if (low)
-            low[k] = (int8_t)(rounded[k] - (upper << bits));
+            low[k] = (int8_t)(rounded[k] - upper * (1 << bits));
         offset += (r->w[k] - rounded[k] * unit) * r->mean[k];
     }
     c->scale[o] = (float)unit;
