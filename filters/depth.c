@@ -39,6 +39,8 @@
 /* Steps of luma between pictures at which nothing is carried without vectors. */
 #define STILL        6.0f
 
+enum { ROWS = 16 };             /* of a job */
+
 /* Maps --------------------------------------------------------------------- */
 
 static FsrDepthMap *map_new(const FsrDepth *d)
@@ -129,7 +131,7 @@ static void carry_from(const FsrDepth *d, const FsrNode *n, int r, float x, floa
     *depth = *depth < FSR_DEPTH_MIN ? FSR_DEPTH_MIN : *depth;
 }
 
-static void carry_sample(const FsrDepth *d, const FsrNode *n, const FsrBlock *b, int x, int y, float fits, float sx, float sy)
+static void carry_sample(const FsrDepth *d, const FsrNode *n, const FsrBlock *b, int x, int y, float fit, float sx, float sy)
 {
     float depth[2] = { 0 }, trust[2] = { 0 }, change[2] = { 0 };
     const int at = y * d->w + x;
@@ -150,7 +152,7 @@ static void carry_sample(const FsrDepth *d, const FsrNode *n, const FsrBlock *b,
     }
     d->carried->depth[at]  = depth[0];
     d->carried->change[at] = change[0];
-    d->carried->trust[at]  = nb && fits > 0 ? trust[0] * fits * TRUST_KEPT + 1e-6f : 0;
+    d->carried->trust[at]  = nb && fit > 0 ? trust[0] * fit * TRUST_KEPT + 1e-6f : 0;
 }
 
 /* First sample of the map whose centre lies at or behind a place in the picture */
@@ -161,14 +163,12 @@ static int first_sample(int place, int size, int map, int limit)
     return i < limit ? i : limit;
 }
 
-/* How well the motion of the cell at a place fits, 0 to 1 */
-static float cell_fits(const FsrEngine *e, const FsrNode *n, int x, int y)
+/* How well motion with this mismatch fits, 0 to 1 */
+static float fits(const FsrEngine *e, unsigned error)
 {
-    const int      cx = (x + n->motion.hdr.crop_left) / 4, cy = (y + n->motion.hdr.crop_top) / 4;
-    const unsigned err = e->cells.error[(cy < e->cells.h ? cy : e->cells.h - 1) * e->cells.w + (cx < e->cells.w ? cx : e->cells.w - 1)];
-    const float    most = (float)e->cfg.threshold * 64, fits = (most - err) / (most * 0.75f);
+    const float most = (float)e->cfg.threshold * 64, f = (most - error) / (most * 0.75f);
 
-    return err == FSR_NO_ERROR ? 0 : fits > 1 ? 1 : fits;
+    return error == FSR_NO_ERROR || f < 0 ? 0 : f > 1 ? 1 : f;
 }
 
 static void carry_stripe(void *arg, int stripe, int worker)
@@ -177,7 +177,8 @@ static void carry_stripe(void *arg, int stripe, int worker)
     FsrNode     *n = e->node;
     FsrDepth    *d = e->depth;
     const int    w = e->cfg.format.width, h = e->cfg.format.height;
-    const float  sx = (float)d->w / (4.0f * w), sy = (float)d->h / (4.0f * h);
+    const float  sx = (float)d->w / (4.0f * w), sy = (float)d->h / (4.0f * h);         /* map samples a vector's unit */
+    const float  per_x = (float)w / d->w, per_y = (float)h / d->h;                      /* picture samples a map sample */
     uint64_t     carried = 0;
 
     for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
@@ -191,13 +192,17 @@ static void carry_stripe(void *arg, int stripe, int worker)
         x1 = first_sample(r.x + r.w, w, d->w, d->w);
         y0 = first_sample(r.y, h, d->h, d->h);
         y1 = first_sample(r.y + r.h, h, d->h, d->h);
-        for (int y = y0; y < y1; y++)
-            for (int x = x0; x < x1; x++) {
-                const float fits = cell_fits(e, n, (int)((x + 0.5f) * w / d->w), (int)((y + 0.5f) * h / d->h));
+        for (int y = y0; y < y1; y++) {
+            const int       cell = ((int)((y + 0.5f) * per_y) + n->motion.hdr.crop_top) / 4;
+            const uint16_t *error = e->cells.error + (cell < e->cells.h ? cell : e->cells.h - 1) * e->cells.w;
 
-                carry_sample(d, n, b, x, y, fits, sx, sy);
+            for (int x = x0; x < x1; x++) {
+                const int column = ((int)((x + 0.5f) * per_x) + n->motion.hdr.crop_left) / 4;
+
+                carry_sample(d, n, b, x, y, fits(e, error[column < e->cells.w ? column : e->cells.w - 1]), sx, sy);
                 carried += d->carried->trust[y * d->w + x] > 0;
             }
+        }
     }
     e->scratch[worker].sum[0] += carried;
 }
@@ -385,14 +390,23 @@ static void median_row(float *restrict dst, const float *a, const float *b, cons
                          least3(largest3(a[x - 1], b[x - 1], c[x - 1]), largest3(a[x], b[x], c[x]), largest3(a[x + 1], b[x + 1], c[x + 1])));
 }
 
-/* Samples that vectors have torn from their place */
-static void remove_specks(FsrDepth *d, FsrDepthMap *m)
+static void median_job(void *arg, int job, int worker)
 {
-    const int w = d->w, h = d->h;
+    const FsrDepth *d = ((FsrEngine *)arg)->depth;
+    const int       w = d->w;
 
-    memcpy(d->work, m->depth, (size_t)w * h * sizeof(*d->work));
-    for (int y = 1; y < h - 1; y++)
-        median_row(m->depth + y * w, d->work + (y - 1) * w, d->work + y * w, d->work + (y + 1) * w, w);
+    (void)worker;
+    for (int y = job * ROWS > 1 ? job * ROWS : 1; y < (job + 1) * ROWS && y < d->h - 1; y++)
+        median_row(d->carried->depth + y * w, d->work + (y - 1) * w, d->work + y * w, d->work + (y + 1) * w, w);
+}
+
+/* Samples that vectors have torn from their place */
+static void remove_specks(FsrEngine *e)
+{
+    FsrDepth *d = e->depth;
+
+    memcpy(d->work, d->carried->depth, (size_t)d->w * d->h * sizeof(*d->work));
+    fsr_engine_execute(e, median_job, (d->h + ROWS - 1) / ROWS);
 }
 
 /* Key frames ------------------------------------------------------------------ */
@@ -539,11 +553,11 @@ static int depth_fill(FsrEngine *e, FsrNode *n)
         n->depth = map_ref(held(n));
         n->stats.transferred = 1;
     } else {
+        fill_holes(d, d->carried);
+        remove_specks(e);
         n->depth   = d->carried;
         d->carried = NULL;
         n->stats.transferred = d->share;
-        fill_holes(d, n->depth);
-        remove_specks(d, n->depth);
     }
     fsr_depth_output(e, n);
     remember(e, n);

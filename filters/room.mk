@@ -8,7 +8,7 @@ endif
 
 # inner loops in plain C that the compiler turns into vector code
 $(O)/obj/filters/kernels/filter_c.o $(O)/obj/filters/motion.o $(O)/obj/filters/detail.o $(O)/obj/filters/fuse.o $(O)/obj/filters/fast.o \
-$(O)/obj/filters/depth_net.o $(O)/obj/filters/depth_out.o: CFLAGS += -O3
+$(O)/obj/filters/depth.o $(O)/obj/filters/depth_net.o $(O)/obj/filters/depth_out.o: CFLAGS += -O3
 
 PROGRAM_block_stats := tests/tools/block_stats.c samples/y4m.c
 CHECK_DEPS += $(O)/bin/block_stats

@@ -90,9 +90,15 @@ static av_cold int init(AVFilterContext *ctx)
     int ret;
 
     if (s->model && !strcmp(s->model, "list")) {
+        int nb = 0;
+
         for (const FsrModelEntry *m = fsr_models; m->name; m++)
-            if (!m->scale)
+            if (!m->scale) {
                 av_log(ctx, AV_LOG_INFO, "%-16s %s\n", m->name, m->description);
+                nb++;
+            }
+        if (!nb)
+            av_log(ctx, AV_LOG_INFO, "none is built in; give one with model=FILE.onnx\n");
         return AVERROR_EXIT;
     }
     if (s->far <= s->near) {
