@@ -28,7 +28,7 @@
 /* A key frame with little to see (contrast of the picture) weighs less, down to this. */
 #define LEAST_SEEN   0.01f
 #define SEEN_KEPT    0.98f          /* of the contrast that others are compared with, after each picture */
-/* A prediction that differs by this (logarithm) from what was carried counts twice against it. */
+/* Where the network's answer differs by this (logarithm) from what was carried, what was carried weighs half. */
 #define AGREES       0.25f
 /* More of the area without anything carried than this: the network is asked. */
 #define LOST_MAX     0.3
@@ -84,6 +84,11 @@ void fsr_depth_map_unref(FsrDepthMap **pm)
 
 /* Carrying ------------------------------------------------------------------- */
 
+static float in_range(float v)
+{
+    return v < FSR_DEPTH_MIN ? FSR_DEPTH_MIN : v > FSR_DEPTH_MAX ? FSR_DEPTH_MAX : v;
+}
+
 static int is_edge(float a, float b)
 {
     return a > b * EDGE || b > a * EDGE;
@@ -128,7 +133,7 @@ static void carry_from(const FsrDepth *d, const FsrNode *n, int r, float x, floa
         *change = nearest_change(d, d->latest->depth, x + dx * along, y + dy * along);
         *depth += *change * d->late_step;
     }
-    *depth = *depth < FSR_DEPTH_MIN ? FSR_DEPTH_MIN : *depth;
+    *depth = in_range(*depth);
 }
 
 static void carry_sample(const FsrDepth *d, const FsrNode *n, const FsrBlock *b, int x, int y, float fit, float sx, float sy)
@@ -256,7 +261,7 @@ static uint64_t carry_still(FsrDepth *d, const FsrNode *n)
     for (int i = 0; i < size; i++) {
         const float difference = fabsf(d->luma[i] - d->prev_luma[i] - (float)brighter);
 
-        d->carried->depth[i]  = d->prev->depth[i] + d->prev->change[i] * step;
+        d->carried->depth[i]  = in_range(d->prev->depth[i] + d->prev->change[i] * step);
         d->carried->change[i] = d->prev->change[i];
         d->carried->trust[i]  = difference < STILL ? d->prev->trust[i] * TRUST_KEPT * (1 - difference / STILL) : 0;
         carried += d->carried->trust[i] > 0;
@@ -471,22 +476,23 @@ static void join(FsrDepth *d, const FsrNode *n, FsrDepthMap *m)
     FsrDepthMap *old = d->carried;
     const int    size = d->w * d->h;
     const float  ratio = m->contrast / old->contrast, seen = ratio > 1 ? 1 : ratio * ratio < LEAST_SEEN ? LEAST_SEEN : ratio * ratio;
+    const int    distance = n->display > old->source ? (int)(n->display - old->source) : 0;
     const float  left = 1 - progress(old, n->display);
     const float  scale = expf(scale_between(d, old, m->depth) * seen);
     float        shown;
 
     fill_holes(d, old);
     m->lead = pictures_between(d, n);
-    m->ramp = n->display - old->source < RAMP ? (int)(n->display - old->source) : RAMP;
+    m->ramp = distance < RAMP ? distance : RAMP;
     m->ramp = m->ramp > m->lead ? m->ramp : m->lead;
     shown   = progress(m, n->display);
-    m->contrast = fmaxf(m->contrast, old->contrast * powf(SEEN_KEPT, (float)(n->display - old->source)));
+    m->contrast = fmaxf(m->contrast, old->contrast * powf(SEEN_KEPT, (float)distance));
     for (int i = 0; i < size; i++) {
-        const float net = m->depth[i], carried = fmaxf((old->depth[i] + old->change[i] * left) * scale, FSR_DEPTH_MIN);
+        const float net = m->depth[i], carried = in_range((old->depth[i] + old->change[i] * left) * scale);
         const float apart = logf(net / carried) / AGREES, weight = old->trust[i] / (seen + apart * apart * seen * seen);
 
         m->change[i] = (net + carried * weight) / (1 + weight) - old->depth[i];
-        m->depth[i]  = fmaxf(old->depth[i] + shown * m->change[i], FSR_DEPTH_MIN);
+        m->depth[i]  = in_range(old->depth[i] + shown * m->change[i]);
         m->trust[i]  = TRUST_MAX;
     }
 }

@@ -86,8 +86,20 @@ $FFMPEG -v error -f lavfi -i testsrc2=s=320x240:d=0.3 -c:v libx265 -x265-params 
 $FFMPEG -v error -f lavfi -i testsrc2=s=192x256:d=0.3 -c:v libx265 -x265-params log-level=none -f hevc "$TMP/b.265"
 cat "$TMP/a.265" "$TMP/b.265" >"$TMP/ab.265"
 run_ok "the size changes" $FFMPEG -v error -i "$TMP/ab.265" -vf fastdepth=size=input -f null -
+$FFMPEG -v error -f lavfi -i color=gray:s=8192x4320:r=5:d=0.4 -c:v libx265 -x265-params log-level=none -preset ultrafast -f hevc "$TMP/c.265"
+cat "$TMP/a.265" "$TMP/c.265" "$TMP/b.265" >"$TMP/acb.265"
+run_ok "the size changes to the largest and back" $FFMPEG -v error -i "$TMP/acb.265" -vf fastdepth -f null -
 head -c 9000 "$CLIP" >"$TMP/cut.mkv"
 run_ok "a truncated file" $FFMPEG -v quiet -i "$TMP/cut.mkv" -vf fastdepth -f null -
+
+# Players turn it: the record no longer fits, the network runs on every frame, on the picture as it is shown
+$FFMPEG -v error -i "$CLIP" -frames:v 8 -c copy -metadata:s:v:0 rotate=90 "$TMP/r.mp4"
+if [ "$($FFPROBE -v error -select_streams v -show_entries stream_side_data=rotation -of csv=p=0 "$TMP/r.mp4" | head -n 1)" ]; then
+    $FFMPEG -v error -i "$TMP/r.mp4" -vf fastdepth -c:v ffv1 "$TMP/r.mkv"
+    is "a turned stream" "$(frame stream=width,height "$TMP/r.mkv")" "144,256"
+else
+    skip "a turned stream" "this FFmpeg writes no rotation this way"
+fi
 
 # Messages
 fails_cleanly "no such network" 'There is no network "nonsense" for depth' $FFMPEG -i "$CLIP" -vf fastdepth=model=nonsense -f null -
