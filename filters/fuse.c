@@ -11,17 +11,17 @@
 
 #include "task.h"
 
-#define DETAIL_GAIN 4           /* small differences, made as large as the network's other inputs */
-#define STATE_UNIT  4096        /* 1.0 of a feature plane */
-#define STATE_LIMIT 4           /* larger values are cut; leaves the luma filters room for overshoot */
-#define TILE        16          /* samples of the small picture; the unit in which the network is left out */
-#define DEFAULT_QP  30          /* without a record */
-#define ENOUGH      8u              /* mismatch in 1/64 steps under which the network has nothing to add */
-#define FLAT        8000u           /* gain under which the network is not worth its work: detail of about one step, well carried */
-#define HALO        1           /* samples around a tile for which layers are computed: the network was trained so */
-#define EDGES       1.02        /* what is executed beyond cost()'s model: ends of vectors, strips of one thread */
-#define LEAF        0.5         /* of the budget, for a picture that no other refers to: nothing of it is carried on */
-#define REPAY       3           /* pictures over which a debt is paid back */
+#define DETAIL_GAIN 4       /* small differences, made as large as the network's other inputs */
+#define STATE_UNIT  4096    /* 1.0 of a feature plane */
+#define STATE_LIMIT 4       /* larger values are cut; leaves the luma filters room for overshoot */
+#define TILE        16      /* samples of the small picture; the unit in which the network is left out */
+#define DEFAULT_QP  30      /* without a record */
+#define ENOUGH      8u      /* mismatch in 1/64 steps under which the network has nothing to add */
+#define FLAT        8000u   /* gain under which the network is not worth its work: detail of about one step, well carried */
+#define HALO        1       /* samples around a tile for which layers are computed: the network was trained so */
+#define EDGES       1.02    /* what is executed beyond cost()'s model: ends of vectors, strips of one thread */
+#define LEAF        0.5     /* of the budget, for a picture that no other refers to: nothing of it is carried on */
+#define REPAY       3       /* pictures over which a debt is paid back */
 
 /* The network's input planes, at the small picture's size */
 enum { IN_LUMA, IN_DETAIL, IN_STATE = IN_DETAIL + 4, IN_MISMATCH = IN_STATE + FSR_STATE, IN_SIZE, IN_WEIGHT, IN_QP, NB_IN };
