@@ -57,7 +57,7 @@ static void moving_picture(void **state)
     }
 }
 
-/* Both at once: the left half of the vectors says that nothing moves, which is only true of the disc. */
+/* Vectors of the left half say that nothing moves, which is only true of the disc. */
 static void stop_left(void *arg, int display, uint8_t *record, size_t *size)
 {
     FsrRecord *r = (FsrRecord *)record;
