@@ -38,7 +38,7 @@ static void carry_stripe(void *arg, int stripe, int worker)
 {
     FsrEngine *e = arg;
 
-    fsr_carry_stripe(e, e->node, stripe, &e->scratch[worker], e->node->hr, NULL);
+    fsr_carry_stripe(e, e->node, stripe, &e->scratch[worker], e->node->hr, NULL, NULL);
 }
 
 static void net_job(void *arg, int job, int worker)

@@ -63,8 +63,7 @@ static void weigh_stripe(void *arg, int stripe, int worker)
     e->scratch[worker].sum[0] += carried;
 }
 
-/* Nothing of the block is wanted: its cells are marked, since what lies there is not a prediction. */
-static int is_plain(FsrEngine *e, const FsrBlock *b)
+int fsr_is_plain(FsrEngine *e, const FsrBlock *b)
 {
     const FsrCells *c = &e->cells;
     int max = 0;
@@ -166,34 +165,36 @@ static const int16_t *weight_row(WeightCursor *c, const FsrEngine *e, FsrScratch
 /* Rows that are warped before they are blended, in samples of the small picture: few enough to stay in the cache. */
 #define BAND 32
 
-void fsr_carry_stripe(FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s, FsrPlane *dst, FsrCarriedRow done)
+void fsr_carry_stripe(FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s, FsrPlane *dst, FsrPlane *base, FsrCarriedRow done)
 {
     const int    scale = e->cfg.scale, w = e->out_format.width;
     WeightCursor weights;
-    FsrRowCursor base, pred;
+    FsrRowCursor lr, pred;
     int y0, y1;
 
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
     if (y0 == y1)
         return;
     weights_init(&weights, e, n);
-    fsr_cursor_init(&base, &e->kernels, n->lr, &e->base, s->ring[0], 0, w);
+    fsr_cursor_init(&lr, &e->kernels, n->lr, &e->base, s->ring[0], 0, w);
     fsr_cursor_init(&pred, &e->kernels, e->pred, &e->base, s->ring[1], 0, w);
     for (int y = y0 * scale; y < y1 * scale; y++) {
         int16_t       *row = dst->data + y * dst->stride;
-        const int16_t *base_rows[FSR_TAPS], *pred_rows[FSR_TAPS], *weight;
+        const int16_t *lr_rows[FSR_TAPS], *pred_rows[FSR_TAPS], *weight;
         int phase;
 
         if ((y - y0 * scale) % (BAND * scale) == 0)
-            fsr_warp_rows(e, n, dst, FSR_FROM_HR, stripe, y / scale, y / scale + BAND, s, is_plain);
-        phase = fsr_cursor_rows(&base, y, base_rows);
+            fsr_warp_rows(e, n, dst, FSR_FROM_HR, stripe, y / scale, y / scale + BAND, s, fsr_is_plain);
+        phase = fsr_cursor_rows(&lr, y, lr_rows);
         fsr_cursor_rows(&pred, y, pred_rows);
         weight = weight_row(&weights, e, s, y);
-        e->kernels.detail_row(row, base_rows, pred_rows, &e->base, phase, weight, w);
-        if (done)
-            done(e, y, row, &base, weight);
-        else
+        if (base) {
+            e->kernels.carry_row(row, base->data + y * base->stride, lr_rows, pred_rows, &e->base, phase, weight, w);
+            done(e, y, weight);
+        } else {
+            e->kernels.detail_row(row, lr_rows, pred_rows, &e->base, phase, weight, w);
             fsr_store_luma(e, 0, y, w, row);
+        }
     }
 }
 
@@ -221,7 +222,7 @@ static void detail_stripe(void *arg, int stripe, int worker)
     fsr_stripe_rows(e, n, stripe, &y0, &y1);
     if (y0 == y1)
         return;
-    fsr_carry_stripe(e, n, stripe, s, n->hr, NULL);
+    fsr_carry_stripe(e, n, stripe, s, n->hr, NULL, NULL);
     if (n->kept)
         fsr_plane_pad(n->hr, y0 * e->cfg.scale, y1 * e->cfg.scale);
     fsr_output_chroma(e, s, y0, y1);

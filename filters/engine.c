@@ -56,8 +56,7 @@ static void free_node(FsrEngine *e, FsrNode *n)
         e->cfg.discard(e->cfg.opaque, n->out);
     fsr_plane_unref(&n->lr);
     fsr_plane_unref(&n->hr);
-    for (int i = 0; i < FSR_STATE; i++)
-        fsr_plane_unref(&n->state[i]);
+    fsr_plane_unref(&n->state);
     fsr_depth_map_unref(&n->depth);
     fsr_motion_free(&n->motion);
     free(n->order);
@@ -80,8 +79,7 @@ static void drop_state(FsrNode *n)
     if (n->done) {
         fsr_plane_unref(&n->hr);
         fsr_plane_unref(&n->lr);
-        for (int i = 0; i < FSR_STATE; i++)
-            fsr_plane_unref(&n->state[i]);
+        fsr_plane_unref(&n->state);
         fsr_depth_map_unref(&n->depth);
     }
 }
@@ -572,8 +570,9 @@ static int set_up(FsrEngine *e, char *err, size_t err_size)
         e->base = e->anchor;
     fsr_upscaler_init(&e->up_chroma_x, e->cfg.scale, 1 << f->log2_chroma_w, f->chroma_cosited_x);
     fsr_upscaler_init(&e->up_chroma_y, e->cfg.scale, 1 << f->log2_chroma_h, f->chroma_cosited_y);
-    fsr_plane_pool_init(&e->lr_pool, f->width, f->height);
-    fsr_plane_pool_init(&e->hr_pool, e->out_format.width, e->out_format.height);
+    fsr_plane_pool_init(&e->lr_pool, f->width, f->height, 1);
+    fsr_plane_pool_init(&e->hr_pool, e->out_format.width, e->out_format.height, 1);
+    fsr_plane_pool_init(&e->state_pool, f->width, f->height, FSR_DEEP);
     e->gop         = 1;
     e->last_anchor = -1;
     for (size_t i = 0; i < sizeof(e->key_display) / sizeof(*e->key_display); i++)
@@ -630,6 +629,7 @@ void fsr_engine_free(FsrEngine **pe)
     fsr_depth_free(e);
     fsr_plane_pool_free(&e->lr_pool);
     fsr_plane_pool_free(&e->hr_pool);
+    fsr_plane_pool_free(&e->state_pool);
     fsr_nn_plan_free(&e->plan);
     free(e->cells.error);
     free(e->cells.weight);
@@ -641,7 +641,7 @@ void fsr_engine_free(FsrEngine **pe)
 
 size_t fsr_engine_bytes(const FsrEngine *e)
 {
-    return e->lr_pool.bytes + e->hr_pool.bytes + (e->plan ? fsr_nn_plan_bytes(e->plan) : 0);
+    return e->lr_pool.bytes + e->hr_pool.bytes + e->state_pool.bytes + (e->plan ? fsr_nn_plan_bytes(e->plan) : 0);
 }
 
 void fsr_engine_totals(const FsrEngine *e, FsrTotals *totals)

@@ -12,8 +12,7 @@
 #include "task.h"
 
 #define DETAIL_GAIN 4       /* small differences, made as large as the network's other inputs */
-#define STATE_UNIT  4096    /* 1.0 of a feature plane */
-#define STATE_LIMIT 4       /* larger values are cut; leaves the luma filters room for overshoot */
+#define STATE_UNIT  4096    /* 1.0 of a feature plane; limited to +-4, which leaves the luma filters room for overshoot */
 #define TILE        16      /* samples of the small picture; the unit in which the network is left out */
 #define DEFAULT_QP  30      /* without a record */
 #define ENOUGH      8u      /* mismatch in 1/64 steps under which the network has nothing to add */
@@ -23,14 +22,16 @@
 #define LEAF        0.5     /* of the budget, for a picture that no other refers to: nothing of it is carried on */
 #define REPAY       3       /* pictures over which a debt is paid back */
 
-/* The network's input planes, at the small picture's size */
-enum { IN_LUMA, IN_DETAIL, IN_STATE = IN_DETAIL + 4, IN_MISMATCH = IN_STATE + FSR_STATE, IN_SIZE, IN_WEIGHT, IN_QP, NB_IN };
-/* and its output planes */
-enum { OUT_DETAIL, OUT_STATE = 4, NB_OUT = OUT_STATE + FSR_STATE };
+#define STATE       (FSR_DEEP - 1)  /* feature planes; they lie side by side, with one that is not used */
+
+/* The network's input planes, at the small picture's size, in the order of fuse_get (kernels.h) */
+enum { IN_LUMA, IN_DETAIL, IN_STATE = IN_DETAIL + 4, IN_MISMATCH = IN_STATE + STATE, IN_SIZE, IN_WEIGHT, IN_QP, NB_IN };
+/* and its output planes, as in fuse_put */
+enum { OUT_DETAIL, OUT_STATE = 4, NB_OUT = OUT_STATE + STATE };
 
 typedef struct FsrFuse {
     FsrPlane *detail;           /* what is carried, less base: large */
-    FsrPlane *state[FSR_STATE]; /* feature planes carried along the vectors */
+    FsrPlane *state;            /* feature planes carried along the vectors */
     FsrPlane *weight;           /* of what is carried: sum over the 2x2 large samples, 0 to 1024 */
     uint8_t  *wanted;           /* tiles on which the network runs; the others take what is carried as it is */
     FsrNnTiles tiles;
@@ -46,31 +47,19 @@ typedef struct FsrFuse {
 
 /* What is carried ---------------------------------------------------------- */
 
-static void carried_row(FsrEngine *e, int y, int16_t *row, FsrRowCursor *base, const int16_t *weight)
+static void carried_row(FsrEngine *e, int y, const int16_t *weight)
 {
-    const FsrFuse *f = e->fuse;
-    int16_t       *hr = e->node->hr->data + y * e->node->hr->stride;
-    int16_t       *w  = f->weight->data + y / 2 * f->weight->stride;
+    const FsrPlane *w = e->fuse->weight;
 
-    fsr_cursor_row(base, y, hr);
-    for (int x = 0; x < e->out_format.width; x++)
-        row[x] = fsr_sat16(row[x] - hr[x]);
-    for (int x = 0; x < e->cfg.format.width; x++)
-        w[x] = (y & 1 ? w[x] : 0) + weight[2 * x] + weight[2 * x + 1];
+    e->kernels.sum_pairs(w->data + y / 2 * w->stride, weight, w->w, y & 1);
 }
 
-/* Where vectors do not fit at all, the network shall see a picture without references. */
-static void keep_fitting(int16_t *row, const int16_t *weight, int w)
+/* Where nothing was predicted, or vectors do not fit at all, the network shall see a picture without references. */
+static void keep_fitting(int16_t *state, const int16_t *weight, int w)
 {
     for (int x = 0; x < w; x++)
-        row[x] = weight[x] > 0 ? row[x] : 0;
-}
-
-static int nothing(FsrEngine *e, const FsrBlock *b)
-{
-    (void)e;
-    (void)b;
-    return 0;
+        if (!weight[x])
+            memset(state + x * FSR_DEEP, 0, FSR_DEEP * sizeof(*state));
 }
 
 /* QP of the stripe's cells */
@@ -112,17 +101,12 @@ static void prepare_stripe(void *arg, int stripe, int worker)
         base_rows(e, n, s, y0, y1);
         return;
     }
-    for (int i = 0; i < FSR_STATE && !n->duplicate; i++) {     /* a duplicate's reference may have none, and it needs none */
-        FsrPlane *p = f->state[i];
-
-        for (int y = y0; y < y1; y++)
-            memset(p->data + y * p->stride, 0, p->w * sizeof(*p->data));
-        fsr_warp_rows(e, n, p, FSR_FROM_STATE + i, stripe, y0, y1, s, nothing);
-    }
-    fsr_carry_stripe(e, n, stripe, s, f->detail, carried_row);
-    for (int i = 0; i < FSR_STATE; i++)
-        for (int y = y0; y < y1; y++)
-            keep_fitting(f->state[i]->data + y * f->state[i]->stride, f->weight->data + y * f->weight->stride, f->weight->w);
+    fsr_carry_stripe(e, n, stripe, s, f->detail, n->hr, carried_row);
+    if (n->duplicate)           /* its reference may have no feature planes, and it needs none */
+        return;
+    fsr_warp_rows(e, n, f->state, FSR_FROM_STATE, stripe, y0, y1, s, fsr_is_plain);
+    for (int y = y0; y < y1; y++)
+        keep_fitting(f->state->data + y * f->state->stride, f->weight->data + y * f->weight->stride, f->weight->w);
 }
 
 /* Where the network is wanted ------------------------------------------------ */
@@ -144,22 +128,9 @@ static unsigned tile_error(const FsrEngine *e, const FsrNode *n, int x0, int y0,
     return sum / nb;
 }
 
-/* Sum of |Laplacian| over a row of a tile, each sample worth less the more is carried there. Reads one sample around. */
-static unsigned sharpness(const int16_t *p, ptrdiff_t stride, const int16_t *weight, int w)
-{
-    unsigned sum = 0;
-
-    for (int x = 0; x < w; x++) {
-        const int v = 4 * p[x] - p[x - 1] - p[x + 1] - p[x - stride] - p[x + stride];
-
-        sum += (v < 0 ? -v : v) / 64 * (1024 - weight[x] * 3 / 4);
-    }
-    return sum;
-}
-
 /*
  * What the network can be expected to mend in each tile of a row of tiles: it sharpens, so that is where the picture has
- * fine detail and little of it is carried. 0 where the vectors fit as well as anything could.
+ * fine detail (|Laplacian|) and little of it is carried. 0 where the vectors fit as well as anything could.
  */
 static void rate_tiles(void *arg, int ty, int worker)
 {
@@ -177,8 +148,8 @@ static void rate_tiles(void *arg, int ty, int worker)
         if (tile_error(e, n, x0, y0, x1, y1) < ENOUGH)
             continue;
         for (int y = y0; y < y1; y++)
-            t->gain += sharpness(n->lr->data + y * n->lr->stride + x0, n->lr->stride, f->weight->data + y * f->weight->stride + x0,
-                                 x1 - x0) / TILE;
+            t->gain += e->kernels.sharpness(n->lr->data + y * n->lr->stride + x0, n->lr->stride,
+                                            f->weight->data + y * f->weight->stride + x0, x1 - x0) / TILE;
     }
 }
 
@@ -286,97 +257,82 @@ static void choose_tiles(FsrEngine *e, const FsrNode *n)
 
 /* The network -------------------------------------------------------------- */
 
-/* The row that follows: 16 planes are more than the processor foresees by itself. */
+/* The row that follows: so many planes are more than the processor foresees by itself. */
 static void fetch(const int16_t *row, int w)
 {
     for (int x = 0; x < w + 31; x += 32)        /* a cache line each */
         __builtin_prefetch(row + x);
 }
 
-/* Every step-th sample of a row of p as one plane of the input, whose samples lie `stride` apart */
-static void scale_row(float *dst, ptrdiff_t stride, const FsrPlane *p, int x0, int y, int step, int w, float factor)
+static const int16_t *at(const FsrPlane *p, int x, int y)
 {
-    const int16_t *src = p->data + y * p->stride + x0;
-
-    fetch(src + step * p->stride, step * w);
-    for (int x = 0; x < w; x++)
-        dst[x * stride] = src[x * step] * factor;
+    return p->data + y * p->stride + x * p->deep;
 }
 
-static void get_qp(const FsrEngine *e, int x, int y, int w, float *dst, ptrdiff_t stride)
+static void fetch_next(const FsrPlane *p, int x, int y, int w)
 {
-    const FsrNode *n   = e->node;
-    const int      ox  = n->motion.hdr.crop_left + x;
-    const int8_t  *row = n->has_motion ? e->cells.qp + (y + n->motion.hdr.crop_top) / 4 * e->cells.w : NULL;
-
-    for (int i = 0; i < w; i++)
-        dst[i * stride] = (row ? row[(ox + i) / 4] : DEFAULT_QP) * (1.0f / 51);
+    fetch(at(p, x, y + 1), w * p->deep);
 }
 
 static void get_carried(const FsrEngine *e, int x, int y, int w, float *dst, ptrdiff_t stride)
 {
-    const FsrFuse *f      = e->fuse;
-    const int16_t *lr     = e->node->lr->data + y * e->node->lr->stride + x, *pred = e->pred->data + y * e->pred->stride + x;
-    const int16_t *weight = f->weight->data + y * f->weight->stride + x;
+#define EACH(v) v, v, v, v
+    static const float factor[FSR_FUSE_IN] = {
+        1.0f / FSR_UNIT, EACH((float)DETAIL_GAIN / FSR_UNIT), EACH(1.0f / STATE_UNIT), 1.0f / STATE_UNIT, 1.0f / STATE_UNIT,
+        1.0f / STATE_UNIT, (float)DETAIL_GAIN / FSR_UNIT, (float)DETAIL_GAIN / FSR_UNIT, 1.0f / 1024, 1.0f / 51,
+    };
+    const FsrFuse   *f = e->fuse;
+    const FsrNode   *n = e->node;
+    const FsrFuseRow r = {
+        .luma  = at(n->lr, x, y), .pred = at(e->pred, x, y), .weight = at(f->weight, x, y), .state = at(f->state, x, y),
+        .detail = { at(f->detail, 2 * x, 2 * y), at(f->detail, 2 * x, 2 * y + 1) },
+        .qp    = e->cells.qp + (y + n->motion.hdr.crop_top) / 4 * e->cells.w, .qp_x = n->motion.hdr.crop_left + x,
+    };
 
-    for (int k = 0; k < 4; k++)
-        scale_row(dst + IN_DETAIL + k, stride, f->detail, 2 * x + k % 2, 2 * y + k / 2, 2, w, (float)DETAIL_GAIN / FSR_UNIT);
-    for (int k = 0; k < FSR_STATE; k++)
-        scale_row(dst + IN_STATE + k, stride, f->state[k], x, y, 1, w, 1.0f / STATE_UNIT);
-    scale_row(dst + IN_WEIGHT, stride, f->weight, x, y, 1, w, 1.0f / 1024);
-    fetch(pred + e->pred->stride, w);
+    fetch_next(e->pred, x, y, w);
+    fetch_next(f->weight, x, y, w);
+    fetch_next(f->state, x, y, w);
+    fetch(at(f->detail, 2 * x, 2 * y + 2), 2 * w);
+    fetch(at(f->detail, 2 * x, 2 * y + 3), 2 * w);
+    e->kernels.fuse_get(dst, stride, &r, factor, w);
+}
+
+/* A picture without references */
+static void get_alone(const FsrEngine *e, int x, int y, int w, float *dst, ptrdiff_t stride)
+{
+    const FsrNode *n    = e->node;
+    const int16_t *luma = at(n->lr, x, y);
+    const int8_t  *qp   = n->has_motion ? e->cells.qp + (y + n->motion.hdr.crop_top) / 4 * e->cells.w : NULL;
+
     for (int i = 0; i < w; i++, dst += stride) {
-        dst[IN_MISMATCH] = (weight[i] > 0 ? lr[i] - pred[i] : 0) * ((float)DETAIL_GAIN / FSR_UNIT);
-        dst[IN_SIZE]     = fabsf(dst[IN_MISMATCH]);
+        memset(dst, 0, NB_IN * sizeof(*dst));
+        dst[IN_LUMA] = luma[i] * (1.0f / FSR_UNIT) - 0.5f;
+        dst[IN_QP]   = (qp ? qp[(n->motion.hdr.crop_left + x + i) / 4] : DEFAULT_QP) * (1.0f / 51);
     }
 }
 
 static void net_get(void *opaque, int plane, int planes, int x, int y, int w, float *dst, ptrdiff_t stride)
 {
-    const FsrEngine *e  = opaque;
-    const int16_t   *lr = e->node->lr->data + y * e->node->lr->stride + x;
+    const FsrEngine *e = opaque;
 
-    (void)plane;
-    fetch(lr + e->node->lr->stride, w);
-    if (e->fuse->carries)
-        get_carried(e, x, y, w, dst, stride);
-    for (int i = 0; !e->fuse->carries && i < w; i++)
-        memset(dst + i * stride, 0, planes * sizeof(*dst));
-    for (int i = 0; i < w; i++)
-        dst[i * stride + IN_LUMA] = lr[i] * (1.0f / FSR_UNIT) - 0.5f;
-    get_qp(e, x, y, w, dst + IN_QP, stride);
-}
-
-/* Also what is not a number becomes a value. */
-static int to_int(float v, float limit, float unit)
-{
-    v = v > limit ? limit : v > -limit ? v : -limit;
-    return (int)(v * unit + 32768.5f) - 32768;
+    (void)plane, (void)planes;
+    fetch_next(e->node->lr, x, y, w);
+    (e->fuse->carries ? get_carried : get_alone)(e, x, y, w, dst, stride);
 }
 
 static void net_put(void *opaque, int plane, int planes, int x, int y, int w, const float *src, ptrdiff_t stride)
 {
     FsrEngine *e = opaque;
     FsrNode   *n = e->node;
+    int16_t   *first = n->hr->data + 2 * y * n->hr->stride + 2 * x;
+    int16_t   *const hr[2] = { first, first + n->hr->stride };
 
     (void)plane, (void)planes;
-    for (int k = 0; k < OUT_STATE; k++) {
-        int16_t *d = n->hr->data + (2 * y + k / 2) * n->hr->stride + 2 * x + k % 2;
-
-        fetch(d + 2 * n->hr->stride, 2 * w);
-        for (int i = 0; i < w; i++) {
-            const int v = d[2 * i] + to_int(src[i * stride + k], 1, FSR_UNIT);
-
-            d[2 * i] = v > FSR_UNIT * 5 / 4 ? FSR_UNIT * 5 / 4 : v < -FSR_UNIT / 4 ? -FSR_UNIT / 4 : v;
-        }
-    }
-    for (int k = 0; n->kept && k < FSR_STATE; k++) {
-        int16_t *d = n->state[k]->data + y * n->state[k]->stride + x;
-
-        fetch(d + n->state[k]->stride, w);
-        for (int i = 0; i < w; i++)
-            d[i] = to_int(src[i * stride + OUT_STATE + k], STATE_LIMIT, STATE_UNIT);
-    }
+    fetch(hr[0] + 2 * n->hr->stride, 2 * w);
+    fetch(hr[1] + 2 * n->hr->stride, 2 * w);
+    if (n->kept)
+        fetch_next(n->state, x, y, w);
+    e->kernels.fuse_put(hr, n->kept ? n->state->data + y * n->state->stride + x * FSR_DEEP : NULL, src, stride, w);
 }
 
 static void net_job(void *arg, int job, int worker)
@@ -423,9 +379,9 @@ static void copy_row(FsrEngine *e, FsrNode *n, int y)
             for (int i = 0; i < 2 * w; i++)
                 hr[i] = fsr_sat16(hr[i] + d[i]);
         }
-        for (int i = 0; n->kept && i < FSR_STATE; i++)
-            memcpy(n->state[i]->data + y * n->state[i]->stride + x, f->state[i]->data + y * f->state[i]->stride + x,
-                   w * sizeof(int16_t));
+        if (n->kept)
+            memcpy(n->state->data + y * n->state->stride + x * FSR_DEEP, f->state->data + y * f->state->stride + x * FSR_DEEP,
+                   w * FSR_DEEP * sizeof(int16_t));
     }
 }
 
@@ -444,8 +400,7 @@ static void finish_stripe(void *arg, int stripe, int worker)
         fsr_store_luma(e, 0, y, e->out_format.width, n->hr->data + y * n->hr->stride);
     if (n->kept) {
         fsr_plane_pad(n->hr, 2 * y0, 2 * y1);
-        for (int i = 0; i < FSR_STATE; i++)
-            fsr_plane_pad(n->state[i], y0, y1);
+        fsr_plane_pad(n->state, y0, y1);
     }
     fsr_output_chroma(e, &e->scratch[worker], y0, y1);
 }
@@ -460,9 +415,8 @@ static int fuse(FsrEngine *e, FsrNode *n, int carries)
     /* fsr_motion_analyse has freed it when the coded size changed */
     if (n->has_motion && !e->cells.qp && !(e->cells.qp = calloc(e->cells.w, e->cells.h)))
         return -ENOMEM;
-    for (int i = 0; n->kept && i < FSR_STATE; i++)
-        if (!(n->state[i] = fsr_plane_get(&e->lr_pool)))
-            return -ENOMEM;
+    if (n->kept && !(n->state = fsr_plane_get(&e->state_pool)))
+        return -ENOMEM;
     if (carries)
         fsr_carry_weigh(e, n);
     fsr_engine_execute(e, prepare_stripe, fsr_nb_stripes(e, n));
@@ -511,11 +465,9 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
     init_halo(f);
     f->detail  = fsr_plane_get(&e->hr_pool);
     f->weight  = fsr_plane_get(&e->lr_pool);
-    if (!f->wanted || !f->order || !f->detail || !f->weight)
+    f->state   = fsr_plane_get(&e->state_pool);
+    if (!f->wanted || !f->order || !f->detail || !f->weight || !f->state)
         goto nomem;
-    for (int i = 0; i < FSR_STATE; i++)
-        if (!(f->state[i] = fsr_plane_get(&e->lr_pool)))
-            goto nomem;
     ret = fsr_nn_plan_as(&e->plan, e->cfg.net, fmt->width, fmt->height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
     if (ret < 0)
         return ret;
@@ -535,8 +487,7 @@ void fsr_fuse_free(FsrEngine *e)
         return;
     fsr_plane_unref(&f->detail);
     fsr_plane_unref(&f->weight);
-    for (int i = 0; i < FSR_STATE; i++)
-        fsr_plane_unref(&f->state[i]);
+    fsr_plane_unref(&f->state);
     free(f->wanted);
     free(f->order);
     free(f->jobs);

@@ -23,6 +23,16 @@ typedef struct FsrUpscaler {
     int16_t coef[4][FSR_TAPS];  /* 0 behind the last tap */
 } FsrUpscaler;
 
+/* A row of what fill=fuse's network sees, beginning at one sample: see fuse_get. */
+typedef struct FsrFuseRow {
+    const int16_t *luma, *pred, *weight;
+    const int16_t *detail[2];   /* two rows of the large picture */
+    const int16_t *state;       /* FSR_DEEP numbers a sample, of which FSR_DEEP - 1 are used */
+    const int8_t  *qp;          /* qp[(qp_x + i) / 4] is that of sample i */
+    int            qp_x;
+} FsrFuseRow;
+#define FSR_FUSE_IN 16          /* numbers of a sample: luma, 4 of detail, 7 of state, mismatch, its size, weight, qp */
+
 /*
  * Rows may begin at any sample. Functions write the n samples that they are asked for and no
  * others, and read no others but where it says so. Sources and destinations do not overlap
@@ -45,6 +55,11 @@ typedef struct FsrKernels {
      */
     void (*detail_row)(int16_t *row, const int16_t *const *base, const int16_t *const *pred,
                        const FsrUpscaler *u, int k, const int16_t *weight, int n);
+    /* The same, less b, saturated once more; b goes to base_row. */
+    void (*carry_row)(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
+                      const FsrUpscaler *u, int k, const int16_t *weight, int n);
+    /* dst[i] = src[2 * i] + src[2 * i + 1], added to what is there if add; numbers from 0 to 256. */
+    void (*sum_pairs)(int16_t *dst, const int16_t *src, int n, int add);
     /*
      * Linear interpolation: for each of nb neighbouring pairs of cells[], span values from the
      * first to the second, f[] in 1/128 telling how far; cells from 0 to 256, f at most 124,
@@ -60,12 +75,31 @@ typedef struct FsrKernels {
      */
     void (*filter_h)(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half);
     void (*filter_v)(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half);
+    /* filter_h where a sample has FSR_DEEP numbers: from each w numbers of a row, FSR_DEEP apart. */
+    void (*filter_h_deep)(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half);
     /* dst = (a + b + 1) >> 1 */
     void (*average)(int16_t *dst, ptrdiff_t stride, const int16_t *a, ptrdiff_t a_stride,
                     const int16_t *b, ptrdiff_t b_stride, int w, int h);
     /* Sums of absolute differences of nb neighbouring cells of 4x4 samples, nb at most 16. */
     void (*sad_cells)(unsigned *sad, const int16_t *a, ptrdiff_t a_stride, const int16_t *b, ptrdiff_t b_stride, int nb);
+
+    /*
+     * The network's input, FSR_FUSE_IN floats at dst[i * stride] for sample i, each times factor[] of its number; 0.5 is
+     * taken from luma. The mismatch is luma - pred, 0 where the weight is.
+     */
+    void (*fuse_get)(float *dst, ptrdiff_t stride, const FsrFuseRow *r, const float *factor, int n);
+    /*
+     * The network's output, 11 floats a sample: 4, limited to +-1 and in units of FSR_UNIT, are added to the 2x2 samples
+     * of two large rows, which are limited to -1/4 and 5/4 of it; 7, limited to +-4 and in units of 4096, make FSR_DEEP
+     * numbers of state, the last 0. What is not a number is the lower limit. state may be NULL.
+     */
+    void (*fuse_put)(int16_t *const hr[2], int16_t *state, const float *src, ptrdiff_t stride, int n);
+    /* Sum over n samples of |4 p[x] - its 4 neighbours| / 64 * (1024 - weight[x] * 3 / 4); weights from 0 to 1024. */
+    unsigned (*sharpness)(const int16_t *p, ptrdiff_t stride, const int16_t *weight, int n);
 } FsrKernels;
+
+/* Networks take luma as code value / largest code value of 8 bits, at any depth. */
+#define FSR_UNIT (255 * 64)
 
 enum { FSR_CPU_AVX2 = 1 };
 
@@ -77,6 +111,7 @@ void fsr_kernels_init(FsrKernels *k, unsigned flags);
 /* Plain C, and for fsr_kernels_init: replace what the instruction set does better. */
 extern const FsrKernels fsr_kernels_c;
 void fsr_kernels_avx2(FsrKernels *k);
+void fsr_kernels_fuse_avx2(FsrKernels *k);
 
 /* H.265 table 8-11; the taps reach from -3 to +4 */
 extern const int16_t fsr_luma_taps[4][8];
@@ -107,7 +142,7 @@ void fsr_upscaler_init_sharp(FsrUpscaler *u, int scale);
 /* mc.c --------------------------------------------------------------------- */
 
 /*
- * Block of w x h (at most 64 x 64) at (x, y) of ref, displaced by (mx, my) quarter samples,
+ * Block of w x h (at most 64 x 64 numbers) at (x, y) of ref, displaced by (mx, my) quarter samples,
  * through HEVC's luma interpolation filters (H.265 8.5.3.3.3). Positions outside the plane
  * repeat its border, however far. With round = 0 intermediates are cut as in H.265, with
  * round = 1 they are rounded, so that repeated use does not drift.

@@ -15,7 +15,7 @@ static const int16_t *full_sample(const FsrPlane *ref, int x, int y, int mx, int
     const int sx = clamp(x + (mx >> 2), -MAX_BLOCK - 8, ref->w + 8);
     const int sy = clamp(y + (my >> 2), -MAX_BLOCK - 8, ref->h + 8);
 
-    return ref->data + sy * ref->stride + sx;
+    return ref->data + sy * ref->stride + sx * ref->deep;
 }
 
 const int16_t *fsr_mc_source(const FsrPlane *ref, int x, int y, int mx, int my)
@@ -26,21 +26,23 @@ const int16_t *fsr_mc_source(const FsrPlane *ref, int x, int y, int mx, int my)
 void fsr_mc(const FsrKernels *k, int16_t *dst, ptrdiff_t stride, const FsrPlane *ref, int x, int y, int w, int h,
             int mx, int my, int round)
 {
-    const int      fx = mx & 3, fy = my & 3, half = round ? 32 : 0;
+    const int      fx = mx & 3, fy = my & 3, half = round ? 32 : 0, n = w * ref->deep;
     const int16_t *src = full_sample(ref, x, y, mx, my);
+    void         (*filter_h)(int16_t *, ptrdiff_t, const int16_t *, ptrdiff_t, int, int, int, int) =
+        ref->deep == 1 ? k->filter_h : k->filter_h_deep;
 
     if (!fx && !fy) {
         for (int i = 0; i < h; i++)
-            memcpy(dst + i * stride, src + i * ref->stride, w * sizeof(*dst));
+            memcpy(dst + i * stride, src + i * ref->stride, n * sizeof(*dst));
     } else if (!fy) {
-        k->filter_h(dst, stride, src, ref->stride, w, h, fx, half);
+        filter_h(dst, stride, src, ref->stride, n, h, fx, half);
     } else if (!fx) {
-        k->filter_v(dst, stride, src, ref->stride, w, h, fy, half);
+        k->filter_v(dst, stride, src, ref->stride, n, h, fy, half);
     } else {
         _Alignas(64) int16_t tmp[(MAX_BLOCK + 7) * MAX_BLOCK + 8];
 
-        k->filter_h(tmp, MAX_BLOCK, src - 3 * ref->stride, ref->stride, w, h + 7, fx, half);
-        k->filter_v(dst, stride, tmp + 3 * MAX_BLOCK, MAX_BLOCK, w, h, fy, half);
+        filter_h(tmp, MAX_BLOCK, src - 3 * ref->stride, ref->stride, n, h + 7, fx, half);
+        k->filter_v(dst, stride, tmp + 3 * MAX_BLOCK, MAX_BLOCK, n, h, fy, half);
     }
 }
 

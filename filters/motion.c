@@ -74,7 +74,7 @@ static void weigh(int16_t *dst, ptrdiff_t stride, const int16_t *a, ptrdiff_t a_
 
 static const FsrPlane *source_plane(const FsrNode *ref, int source)
 {
-    return source == FSR_FROM_LR ? ref->lr : source == FSR_FROM_HR ? ref->hr : ref->state[source - FSR_FROM_STATE];
+    return source == FSR_FROM_LR ? ref->lr : source == FSR_FROM_HR ? ref->hr : ref->state;
 }
 
 int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScratch *s,
@@ -90,7 +90,7 @@ int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScra
         if (b->ref[l] != FSR_NO_REF && n->ref[b->ref[l]]) {
             list[nb] = l;
             r[nb]    = &n->motion.refs[b->ref[l]];
-            weighted |= source < FSR_FROM_STATE ? r[nb]->flags & FSR_REF_WEIGHTED : 0;
+            weighted |= source != FSR_FROM_STATE ? r[nb]->flags & FSR_REF_WEIGHTED : 0;
             nb++;
         }
     for (int i = 0; i < nb; i++) {
@@ -111,7 +111,8 @@ int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScra
         weigh(dst, stride, src[0], src_stride[0], r[0], src[1], src_stride[1], nb == 2 ? r[1] : NULL, w, h,
               n->motion.hdr.bit_depth);
     else if (nb == 2)
-        e->kernels.average(dst, stride, src[0], src_stride[0], src[1], src_stride[1], w, h);
+        e->kernels.average(dst, stride, src[0], src_stride[0], src[1], src_stride[1],
+                           source == FSR_FROM_STATE ? w * FSR_DEEP : w, h);
     return nb > 0;
 }
 
@@ -119,7 +120,7 @@ void fsr_warp_rows(FsrEngine *e, FsrNode *n, FsrPlane *dst, int source, int stri
                    int (*skip)(FsrEngine *e, const FsrBlock *b))
 {
     const int scale = source == FSR_FROM_HR ? e->cfg.scale : 1;
-    const int step  = scale == 1 ? 64 : scale == 2 ? 32 : 16;       /* blocks of at most 64x64 samples */
+    const int high  = scale == 1 ? 64 : scale == 2 ? 32 : 16, wide = high / dst->deep;     /* blocks of at most 64x64 numbers */
 
     for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
         const FsrBlock *b = &n->motion.blocks[n->order[i]];
@@ -132,11 +133,11 @@ void fsr_warp_rows(FsrEngine *e, FsrNode *n, FsrPlane *dst, int source, int stri
         bottom = r.y + r.h > y1 ? y1 : r.y + r.h;
         if (top >= bottom || skip(e, b))
             continue;
-        for (int y = top; y < bottom; y += step)
-            for (int x = r.x; x < r.x + r.w; x += step) {
-                const int w = r.x + r.w - x < step ? r.x + r.w - x : step, h = bottom - y < step ? bottom - y : step;
+        for (int y = top; y < bottom; y += high)
+            for (int x = r.x; x < r.x + r.w; x += wide) {
+                const int w = r.x + r.w - x < wide ? r.x + r.w - x : wide, h = bottom - y < high ? bottom - y : high;
 
-                fsr_predict(e, n, b, s, dst->data + y * scale * dst->stride + x * scale, dst->stride,
+                fsr_predict(e, n, b, s, dst->data + y * scale * dst->stride + x * scale * dst->deep, dst->stride,
                             x * scale, y * scale, w * scale, h * scale, source);
             }
     }

@@ -14,10 +14,12 @@
  * Signed 16-bit samples in the 14-bit scale of HEVC's inter prediction, whatever the
  * picture's bit depth: one 8-bit step is 64.
  */
+#define FSR_DEEP 8
 typedef struct FsrPlane {
     int16_t  *data;             /* first sample of the picture; FSR_PAD more on each side */
-    ptrdiff_t stride;           /* samples */
-    int       w, h;
+    ptrdiff_t stride;           /* numbers from a row to the next */
+    int       w, h;             /* samples */
+    int       deep;             /* numbers of a sample, side by side: 1, or FSR_DEEP */
     int       refs;
     struct FsrPlanePool *pool;
     struct FsrPlane *next;
@@ -26,12 +28,12 @@ typedef struct FsrPlane {
 
 /* Planes of one size, kept for reuse. Not for several threads at once. */
 typedef struct FsrPlanePool {
-    int       w, h;
+    int       w, h, deep;
     FsrPlane *idle;
     size_t    bytes;            /* in use and idle */
 } FsrPlanePool;
 
-void      fsr_plane_pool_init(FsrPlanePool *pool, int w, int h);
+void      fsr_plane_pool_init(FsrPlanePool *pool, int w, int h, int deep);
 void      fsr_plane_pool_free(FsrPlanePool *pool);
 FsrPlane *fsr_plane_get(FsrPlanePool *pool);        /* contents undefined; NULL: out of memory */
 void      fsr_plane_unref(FsrPlane **p);

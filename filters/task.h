@@ -11,7 +11,6 @@
 #include "plane.h"
 
 #define FSR_RING   8            /* rows of a ring: a power of two, at least FSR_TAPS */
-#define FSR_STATE  7            /* feature planes that fill=fuse carries */
 #define FSR_STRIPE 64           /* rows of a stripe, in coded luma samples: no coding block crosses one */
 
 typedef struct FsrNode {
@@ -31,7 +30,7 @@ typedef struct FsrNode {
 
     FsrPlane  *lr;              /* decoded luma */
     FsrPlane  *hr;              /* what the task carries: the large picture */
-    FsrPlane  *state[FSR_STATE];    /* and feature planes (fill=fuse), of the small picture's size */
+    FsrPlane  *state;           /* and feature planes (fill=fuse), side by side, of the small picture's size */
     struct FsrDepthMap *depth;  /* depth: what is carried instead */
     struct FsrNode *ref[FSR_MAX_REFS];  /* while being processed: usable references, else NULL */
     uint32_t  *order;           /* block indices sorted by stripe */
@@ -51,8 +50,6 @@ typedef struct FsrCells {
 #define FSR_NO_ERROR 0xffff
 /* Weight of what fits well but is interpolated: it fades, so that errors do not last in long chains of P pictures. */
 #define FSR_FITS     220
-/* Networks take luma as code value / largest code value of 8 bits, at any depth. */
-#define FSR_UNIT (255 * 64)
 /* Below this error motion was by whole samples of the large picture: nothing was interpolated. */
 #define FSR_EXACT    16
 
@@ -96,7 +93,7 @@ struct FsrEngine {
     int             plan_is_hr;         /* the network takes the upscaled picture */
     int             plan_adds;          /* and gives what is to be added to the anchor */
 
-    FsrPlanePool    lr_pool, hr_pool;
+    FsrPlanePool    lr_pool, hr_pool, state_pool;
     FsrPlane       *pred;               /* prediction of the picture in work from decoded references;
                                            the picture itself where there is none */
     FsrCells        cells;
@@ -153,14 +150,13 @@ void fsr_direction_resolve(struct FsrEngine *e, FsrNode *n);
 typedef struct FsrRect { int x, y, w, h; } FsrRect;
 int  fsr_block_rect(const FsrNode *n, const FsrBlock *b, FsrRect *r);
 
-/* Which of the references' planes: the small picture, the large one (scale times as large), or FSR_FROM_STATE + i,
- * a feature plane. */
+/* Which of the references' planes: the small picture, the large one (scale times as large), or the feature planes. */
 enum { FSR_FROM_LR, FSR_FROM_HR, FSR_FROM_STATE };
 
 /*
  * Prediction of a rectangle inside a block from the references' planes, in 14-bit scale: the
  * average of both lists where both are usable, with the stream's weights (not on feature
- * planes). Returns 0 if no reference is usable. Uses s->block.
+ * planes); at most 64x64 numbers. Returns 0 if no reference is usable. Uses s->block.
  */
 int  fsr_predict(const struct FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScratch *s, int16_t *dst,
                  ptrdiff_t stride, int x, int y, int w, int h, int source);
@@ -201,10 +197,12 @@ int  fsr_nb_stripes(const struct FsrEngine *e, const FsrNode *n);
 
 /* Weigh what is carried: e->cells.weight and n->stats.transferred, from e->cells.error. */
 void fsr_carry_weigh(struct FsrEngine *e, FsrNode *n);
-/* Rows of a stripe with what is carried, base(LR) + w * (warp(HR) - base(pred)), written to dst and given to done one
- * by one, with the cursor of base and the row's weights (0 to 256). NULL: they are stored as output. */
-typedef void (*FsrCarriedRow)(struct FsrEngine *e, int y, int16_t *row, FsrRowCursor *base, const int16_t *weight);
-void fsr_carry_stripe(struct FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s, FsrPlane *dst, FsrCarriedRow done);
+/* Rows of a stripe with what is carried, base(LR) + w * (warp(HR) - base(pred)), written to dst and stored as output. With
+ * base: less base(LR), which goes there, and done gets the weights (0 to 256) of one row after the other. */
+typedef void (*FsrCarriedRow)(struct FsrEngine *e, int y, const int16_t *weight);
+void fsr_carry_stripe(struct FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s, FsrPlane *dst, FsrPlane *base, FsrCarriedRow done);
+/* For fsr_warp_rows: nothing of the block is wanted. Its cells are marked, since what lies there is not a prediction. */
+int  fsr_is_plain(struct FsrEngine *e, const FsrBlock *b);
 
 /* keyframe.c --------------------------------------------------------------- */
 int  fsr_choose_key(struct FsrEngine *e, FsrNode *n);

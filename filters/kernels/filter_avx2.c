@@ -223,8 +223,10 @@ static inline __m256i blend(__m256i row, __m256i base, __m256i pred, __m256i wei
     return pack(s, 8);
 }
 
-static void detail_row(int16_t *row, const int16_t *const *base, const int16_t *const *pred,
-                       const FsrUpscaler *u, int phase, const int16_t *weight, int n)
+/* Of detail_row (base_row NULL) and carry_row */
+static inline __attribute__((always_inline))
+void carry(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
+           const FsrUpscaler *u, int phase, const int16_t *weight, int n)
 {
     const __m256i k[3] = { pair(u->coef[phase]), pair(u->coef[phase] + 2), pair(u->coef[phase] + 4) };
     const int16_t *b[6], *p[6];
@@ -233,16 +235,37 @@ static void detail_row(int16_t *row, const int16_t *const *base, const int16_t *
     if (u->taps == 6) {
         memcpy(b, base, sizeof(b));
         memcpy(p, pred, sizeof(p));
-        for (; i + 16 <= n; i += 16)
-            store(row + i, blend(load(row + i), pack(column(b, i, k, 6), 12), pack(column(p, i, k, 6), 12), load(weight + i)));
+        for (; i + 16 <= n; i += 16) {
+            const __m256i plain = pack(column(b, i, k, 6), 12);
+            const __m256i v = blend(load(row + i), plain, pack(column(p, i, k, 6), 12), load(weight + i));
+
+            store(row + i, base_row ? _mm256_subs_epi16(v, plain) : v);
+            if (base_row)
+                store(base_row + i, plain);
+        }
     }
     if (i < n) {
         for (int t = 0; t < u->taps; t++) {
             b[t] = base[t] + i;
             p[t] = pred[t] + i;
         }
-        c.detail_row(row + i, b, p, u, phase, weight + i, n - i);
+        if (base_row)
+            c.carry_row(row + i, base_row + i, b, p, u, phase, weight + i, n - i);
+        else
+            c.detail_row(row + i, b, p, u, phase, weight + i, n - i);
     }
+}
+
+static void detail_row(int16_t *row, const int16_t *const *base, const int16_t *const *pred,
+                       const FsrUpscaler *u, int phase, const int16_t *weight, int n)
+{
+    carry(row, NULL, base, pred, u, phase, weight, n);
+}
+
+static void carry_row(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
+                      const FsrUpscaler *u, int phase, const int16_t *weight, int n)
+{
+    carry(row, base_row, base, pred, u, phase, weight, n);
 }
 
 /* Eight pairs of cells at a time; mulhrs has the rounding of the definition. */
@@ -354,6 +377,11 @@ static void filter_h(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff
     filter_block(dst, stride, src, src_stride, w, h, 1, frac, half);
 }
 
+static void filter_h_deep(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half)
+{
+    filter_block(dst, stride, src, src_stride, w, h, FSR_DEEP, frac, half);
+}
+
 static void filter_v(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half)
 {
     filter_block(dst, stride, src, src_stride, w, h, src_stride, frac, half);
@@ -406,8 +434,10 @@ void fsr_kernels_avx2(FsrKernels *k)
     k->upscale_row    = upscale_row;
     k->upscale_column = upscale_column;
     k->detail_row     = detail_row;
+    k->carry_row      = carry_row;
     k->lerp_row       = lerp_row;
     k->filter_h       = filter_h;
+    k->filter_h_deep  = filter_h_deep;
     k->filter_v       = filter_v;
     k->average        = average;
     k->sad_cells      = sad_cells;

@@ -1,7 +1,7 @@
 /* The table of kernels and its plain C versions: what the others must equal. */
 #include <string.h>
 
-#include "filters/kernels.h"
+#include "fuse.h"
 
 const int16_t fsr_luma_taps[4][8] = {
     {  0, 0,   0, 64,  0,   0, 0,  0 },
@@ -91,6 +91,15 @@ static void detail_row(int16_t *row, const int16_t *const *base, const int16_t *
     }
 }
 
+static void carry_row(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
+                      const FsrUpscaler *u, int k, const int16_t *weight, int n)
+{
+    detail_row(row, base, pred, u, k, weight, n);
+    upscale_column(base_row, base, u, k, n);
+    for (int i = 0; i < n; i++)
+        row[i] = fsr_sat16(row[i] - base_row[i]);
+}
+
 static void lerp_row(int16_t *out, const int16_t *cells, int nb, const int16_t *f, int span)
 {
     for (int k = 0; k < nb; k++)
@@ -100,7 +109,7 @@ static void lerp_row(int16_t *out, const int16_t *cells, int nb, const int16_t *
 
 /* Motion compensation ------------------------------------------------------ */
 
-/* step: 1 filters along rows, the stride along columns */
+/* step: 1 (or the numbers of a sample) filters along rows, the stride along columns */
 static void filter_block(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride,
                          int w, int h, ptrdiff_t step, const int16_t *c, int half)
 {
@@ -118,6 +127,11 @@ static void filter_block(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptr
 static void filter_h(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half)
 {
     filter_block(dst, stride, src, src_stride, w, h, 1, fsr_luma_taps[frac], half);
+}
+
+static void filter_h_deep(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half)
+{
+    filter_block(dst, stride, src, src_stride, w, h, FSR_DEEP, fsr_luma_taps[frac], half);
 }
 
 static void filter_v(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half)
@@ -163,19 +177,27 @@ const FsrKernels fsr_kernels_c = {
     .upscale_row    = upscale_row,
     .upscale_column = upscale_column,
     .detail_row     = detail_row,
+    .carry_row      = carry_row,
     .lerp_row       = lerp_row,
     .filter_h       = filter_h,
+    .filter_h_deep  = filter_h_deep,
     .filter_v       = filter_v,
     .average        = average,
     .sad_cells      = sad_cells,
+    .sum_pairs      = fsr_sum_pairs_c,
+    .fuse_get       = fsr_fuse_get_c,
+    .fuse_put       = fsr_fuse_put_c,
+    .sharpness      = fsr_sharpness_c,
 };
 
 void fsr_kernels_init(FsrKernels *k, unsigned flags)
 {
     *k = fsr_kernels_c;
 #ifdef __x86_64__
-    if (flags & FSR_CPU_AVX2)
+    if (flags & FSR_CPU_AVX2) {
         fsr_kernels_avx2(k);
+        fsr_kernels_fuse_avx2(k);
+    }
 #else
     (void)flags;
 #endif

@@ -118,6 +118,9 @@ static void upscale(void)
                 fsr_kernels_c.detail_row(want + at, base, pred, &u, phase, weight, n);
                 best.detail_row(got + at, base, pred, &u, phase, weight, n);
                 same("detail_row", n, 10 * scale + kind);
+                fsr_kernels_c.carry_row(want + at, want + at + LONG + 40, base, pred, &u, phase, weight, n);
+                best.carry_row(got + at, got + at + LONG + 40, base, pred, &u, phase, weight, n);
+                same("carry_row", n, 10 * scale + kind);
             }
 }
 
@@ -149,6 +152,9 @@ static void motion(void)
             fsr_kernels_c.filter_h(want + at, STRIDE, p, STRIDE, w, h, frac, half);
             best.filter_h(got + at, STRIDE, p, STRIDE, w, h, frac, half);
             same("filter_h", w, frac);
+            fsr_kernels_c.filter_h_deep(want + at, STRIDE, p + 32, STRIDE, w, h, frac, half);
+            best.filter_h_deep(got + at, STRIDE, p + 32, STRIDE, w, h, frac, half);
+            same("filter_h_deep", w, frac);
             fsr_kernels_c.filter_v(want + at + 1, STRIDE, q, STRIDE, w, h, frac, half);
             best.filter_v(got + at + 1, STRIDE, q, STRIDE, w, h, frac, half);
             same("filter_v", w, frac);
@@ -173,6 +179,52 @@ static void sad(void)
         }
 }
 
+/* Rows of feature planes, and what belongs to them */
+static void fuse(void)
+{
+    static float in[LONG * 16], v[2][LONG * 20 + 2];
+    static int8_t qp[LONG];
+
+    for (int i = 1; i <= 3 * LENGTHS; i++) {
+        const int n = length(1 + i % (LENGTHS - 1)), at = GUARD + rand() % 16, stride = 16 + 4 * (rand() % 2), add = rand() & 1;
+        FsrFuseRow row;
+        float   factor[FSR_FUSE_IN];
+        int16_t weight[LONG];
+
+        fill_all();
+        for (int j = 0; j < n; j++) {
+            weight[j] = rand() % 3 ? rand() % 1025 : 1024 * (rand() & 1);
+            qp[j]     = rand() % 52;
+        }
+        for (int j = 0; j < FSR_FUSE_IN; j++)
+            factor[j] = 1.0f / (1 + rand() % 20000);
+        row = (FsrFuseRow){ a + at, b + at / 2, weight, { b + at + LONG, a + at + 2 * LONG }, b + at / 3, qp, rand() % 4 };
+        memset(v, rand() & 1, sizeof(v));
+        fsr_kernels_c.fuse_get(v[0] + 1, stride, &row, factor, n);
+        best.fuse_get(v[1] + 1, stride, &row, factor, n);
+        if (memcmp(v[0], v[1], sizeof(v[0])))
+            fail_msg("%s fuse_get, size %d", name, n);
+
+        for (int j = 0; j < n * 16; j++)
+            in[j] = rand() % 50 ? (rand() % 20001 - 10000) * 2e-4f : (float)(1 - rand() % 3) / (rand() % 2);
+        for (int k = 0; k < 2; k++) {
+            int16_t *to = (k ? got : want) + at, *const hr[2] = { to, to + 2 * LONG };
+
+            (k ? best : fsr_kernels_c).fuse_put(hr, add ? to + 4 * LONG : NULL, in, 11 + stride % 3, n);
+        }
+        same("fuse_put", n, add);
+
+        assert_int_equal(fsr_kernels_c.sharpness(a + at + STRIDE, STRIDE, weight, n), best.sharpness(a + at + STRIDE, STRIDE, weight, n));
+        for (int j = 0; j < 2 * n; j++)
+            a[at + j] = rand() % 257;
+        for (int j = 0; j < n; j++)
+            want[at + j] = got[at + j] = rand() % 513;
+        fsr_kernels_c.sum_pairs(want + at, a + at, n, add);
+        best.sum_pairs(got + at, a + at, n, add);
+        same("sum_pairs", n, add);
+    }
+}
+
 static void on_all_levels(void (*check)(void))
 {
     int done = 0;
@@ -194,6 +246,7 @@ static void test_upscale(void **state)        { (void)state; on_all_levels(upsca
 static void test_lerp(void **state)           { (void)state; on_all_levels(lerp); }
 static void test_motion(void **state)         { (void)state; on_all_levels(motion); }
 static void test_sad(void **state)            { (void)state; on_all_levels(sad); }
+static void test_fuse(void **state)           { (void)state; on_all_levels(fuse); }
 
 /* A table without flags is plain C, and no level leaves a hole. */
 static void tables_are_whole(void **state)
@@ -220,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_lerp),
         cmocka_unit_test(test_motion),
         cmocka_unit_test(test_sad),
+        cmocka_unit_test(test_fuse),
         cmocka_unit_test(tables_are_whole),
     };
 

@@ -16,11 +16,13 @@ static const int taps[4][8] = {
     { -1, 4, -11, 40, 40, -11, 4, -1 }, { 0, 1, -5, 17, 58, -10, 4, -1 },
 };
 
+static int lane;    /* the number of a sample that is looked at */
+
 static int at(const FsrPlane *p, int x, int y)
 {
     x = x < 0 ? 0 : x >= p->w ? p->w - 1 : x;
     y = y < 0 ? 0 : y >= p->h ? p->h - 1 : y;
-    return p->data[y * p->stride + x];
+    return p->data[y * p->stride + x * p->deep + lane];
 }
 
 static int sat(int v)
@@ -52,22 +54,21 @@ static int predict(const FsrPlane *p, int x, int y, int mx, int my, int half)
     return sat(sum >> 6);
 }
 
-static void mc_matches_definition(void **state)
+static void blocks_match(int deep)
 {
     FsrPlanePool pool;
     FsrPlane    *p;
 
-    (void)state;
-    fsr_plane_pool_init(&pool, 70, 50);
+    fsr_plane_pool_init(&pool, 70, 50, deep);
     p = fsr_plane_get(&pool);
     for (int y = 0; y < p->h; y++)
-        for (int x = 0; x < p->w; x++)
+        for (int x = 0; x < p->w * deep; x++)
             p->data[y * p->stride + x] = (rand() % 5 ? rand() & 255 : 255 * (rand() & 1)) << 6;
     fsr_plane_pad(p, 0, p->h);
 
     for (int k = 0; k < 3000; k++) {
         const int far = k % 10 ? 60 : 70000, round = k & 1;
-        const int w = 1 + rand() % 64, h = 1 + rand() % 64, x = rand() % 70, y = rand() % 50;
+        const int w = 1 + rand() % (64 / deep), h = 1 + rand() % 64, x = rand() % 70, y = rand() % 50;
         const int mx = rand() % (8 * far) - 4 * far, my = rand() % (8 * far) - 4 * far;
         int16_t dst[66 * 72];
 
@@ -75,17 +76,30 @@ static void mc_matches_definition(void **state)
             dst[i] = -9999;
         fsr_mc(&kernels, dst + 72 + 4, 72, p, x, y, w, h, mx, my, round);
         for (int j = -1; j <= h; j++)
-            for (int i = -1; i <= w; i++) {
-                const int inside = i >= 0 && i < w && j >= 0 && j < h;
-                const int want = inside ? predict(p, x + i, y + j, mx, my, round ? 32 : 0) : -9999;
+            for (int i = -1; i <= w * deep; i++) {
+                const int inside = i >= 0 && i < w * deep && j >= 0 && j < h;
+                int want = -9999;
+
+                if (inside) {
+                    lane = i % deep;
+                    want = predict(p, x + i / deep, y + j, mx, my, round ? 32 : 0);
+                }
 
                 if (dst[(j + 1) * 72 + i + 4] != want)
-                    fail_msg("block %dx%d at %d,%d vector %d,%d: sample %d,%d is %d, want %d",
-                             w, h, x, y, mx, my, i, j, dst[(j + 1) * 72 + i + 4], want);
+                    fail_msg("block %dx%dx%d at %d,%d vector %d,%d: number %d,%d is %d, want %d",
+                             deep, w, h, x, y, mx, my, i, j, dst[(j + 1) * 72 + i + 4], want);
             }
     }
     fsr_plane_unref(&p);
     fsr_plane_pool_free(&pool);
+}
+
+static void mc_matches_definition(void **state)
+{
+    (void)state;
+    blocks_match(1);
+    blocks_match(FSR_DEEP);
+    lane = 0;
 }
 
 /* A thousand half-sample moves of a flat negative detail must not creep. */
@@ -95,7 +109,7 @@ static void rounding_does_not_drift(void **state)
     FsrPlane    *a, *b;
 
     (void)state;
-    fsr_plane_pool_init(&pool, 16, 16);
+    fsr_plane_pool_init(&pool, 16, 16, 1);
     a = fsr_plane_get(&pool);
     b = fsr_plane_get(&pool);
     for (int y = 0; y < 16; y++)

@@ -65,7 +65,7 @@ static void upscale_matches_definition(void **state)
 
             for (int i = 0; i < FSR_RING; i++)
                 ring[i] = buf[i];
-            fsr_plane_pool_init(&pool, sizes[k][0], sizes[k][1]);
+            fsr_plane_pool_init(&pool, sizes[k][0], sizes[k][1], 1);
             p = random_plane(&pool);
             fsr_upscaler_init(&up, scale, 1, 0);
             fsr_cursor_init(&c, &kernels, p, &up, ring, 0, p->w * scale);
