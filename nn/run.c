@@ -344,6 +344,36 @@ static void make_span(Job *t, int i, int r, Span s)
         fsr_quant_observe(t->p->ranges + pn->first_plane, n->channels, dst, pn->stride, s.width);
 }
 
+/*
+ * Further outside of the picture than its reach, a value is made of border samples alone: rows and
+ * columns repeat there, and are copied. Not while ranges are measured, and not where a kernel
+ * makes samples in blocks.
+ */
+static int repeats(const Job *t, int i)
+{
+    const FsrConvKernel *kernel = t->p->nodes[i].kernel;
+
+    return !t->wanted && !t->p->ranges && t->p->net->nodes[i].scale == 1 && !(kernel && kernel->block);
+}
+
+static void make_once(Job *t, int i, int r, Span s)
+{
+    const FsrPlanNode *pn = &t->p->nodes[i];
+    const FsrMargin    in = t->p->nodes[0].margin;          /* as that of all inputs */
+    const int y     = t->y - pn->margin.top + r, stop = s.x + s.width;
+    const int first = max(s.x, pn->margin.right - in.right);
+    const int last  = max(first + 1, min(stop, t->p->width + in.left - pn->margin.left));
+
+    if (r && (y <= pn->margin.bottom - in.bottom || y >= t->p->height + in.top - pn->margin.top)) {
+        if (pn->ring_rows > 1)
+            memcpy(sample(t, i, r, origin(t, i)), sample(t, i, r - 1, origin(t, i)), pn->pitch * sizeof(float));
+        return;
+    }
+    make_span(t, i, r, (Span){ first, last - first });
+    for (int k = 0; k < pn->subs; k++)
+        continue_row(sample(t, i, r, first) + k * pn->sub_pitch, pn->step, first - s.x, last - first, stop - last);
+}
+
 /* A kernel that makes samples in blocks gets whole blocks, those that a whole run makes. */
 static Span whole_blocks(const Job *t, int i, Span s)
 {
@@ -399,6 +429,8 @@ static void make_row(Job *t, int i, int r)
         s = whole_blocks(t, i, s);
         if (t->wanted && t->wanted->halo)
             make_near(t, i, r, s);
+        else if (repeats(t, i))
+            make_once(t, i, r, s);
         else
             make_span(t, i, r, s);
     }

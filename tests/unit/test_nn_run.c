@@ -372,6 +372,7 @@ static void check_part(const FsrNet *net, Pic *in, const Pic *whole, FsrIsa isa,
     uint8_t    wanted[64 * 64];
     FsrNnTiles t = { .x = -(int)rnd(9), .y = -(int)rnd(9), .tile_w = 1 + rnd(17),
                      .tile_h = 1 + rnd(17), .wanted = wanted, .stride = 64 };
+    FsrNnTiles everything = { .tile_w = in->w, .tile_h = in->h, .cols = 1, .rows = 1 };
     Pic        out, *io[2] = { in, &out };
     FsrNnIO    nnio = { .opaque = io, .get_row = get_row, .put_row = put_row };
     int64_t    macs = 0, all = 0;
@@ -389,7 +390,7 @@ static void check_part(const FsrNet *net, Pic *in, const Pic *whole, FsrIsa isa,
     }
     out = new_pic(info.out_planes, whole->w, whole->h);
     for (int j = 0; j < fsr_nn_jobs(plan); j++)         /* what is in memory is no clean slate */
-        all += fsr_nn_run(plan, &nnio, j, 0);
+        all += fsr_nn_run_tiles(plan, &nnio, &everything, j, 0);
     memset(out.hits, 0, (size_t)out.planes * out.w * out.h);
     for (int j = fsr_nn_jobs(plan) - 1; j >= 0; j--)
         macs += fsr_nn_run_tiles(plan, &nnio, &t, j, 0);
@@ -912,6 +913,31 @@ static void counts_work(void **state)
     free_graph(&g);
 }
 
+/* What is two samples outside of the picture but made of one around it is the border's, once more. */
+static void copies_what_repeats(void **state)
+{
+    const int  w = 20, h = 10;
+    Graph      g = { .nb = 0 };
+    FsrNet    *net;
+    FsrPlan   *plan;
+    Pic        in = new_pic(1, w, h), out = new_pic(1, w, h), *pics[2] = { &in, &out };
+    FsrNnIO    io = { .opaque = pics, .get = get, .put = put };
+
+    (void)state;
+    add_input(&g, 1);
+    add_conv(&g, 0, 4, 3, 3, 1, 1);
+    add_conv(&g, 1, 4, 3, 3, 1, 1);
+    add_conv(&g, 2, 1, 3, 3, 1, 1);
+    net  = load_graph(&g);
+    plan = make_plan(net, &in, 1, FSR_ISA_C, 0, 0);
+    assert_int_equal(fsr_nn_run(plan, &io, 0, 0), (w + 2) * (h + 2) * 9 * (4 + 16) + w * h * 9 * 4);
+    fsr_nn_plan_free(&plan);
+    free_pic(&in);
+    free_pic(&out);
+    fsr_nn_free(&net);
+    free_graph(&g);
+}
+
 /* One tile of 16x16 in the middle: each layer's samples under it and its halo, no more; two
  * neighbours share theirs. */
 static void pays_for_parts_only(void **state)
@@ -1046,6 +1072,7 @@ int main(void)
         cmocka_unit_test(i8_recorded_ranges),
         cmocka_unit_test(workers),
         cmocka_unit_test(counts_work),
+        cmocka_unit_test(copies_what_repeats),
         cmocka_unit_test(pays_for_parts_only),
         cmocka_unit_test(limited_halo),
         cmocka_unit_test(refuses_sizes),
