@@ -13,6 +13,7 @@ enum {
     CALIBRATE_MACS = 100 << 20,
     MIN_SIDE       = 32,
     MAX_SIDE       = 128,
+    FINE_SHARE     = 8,             /* of the network's rounding, a part that is worth removing: one in so many */
 };
 
 /* Rows of lower bits beside those of the upper ones, in the middle of the window: a third,
@@ -339,13 +340,34 @@ static void set_gains(const FsrPlan *p, double *gains)
     }
 }
 
-/* Of the blocks of four planes of a value of bytes, those that would bring more than twice their
- * share of the rounding into the result. In a chain like SRCNN that is the one that carries the
- * picture. */
+/* What rounding the planes of value i to bytes brings into the result, their squares: adds that of each
+ * block of four planes to noise, and returns the sum. */
+static double rounding(const FsrPlan *p, int i, const struct FsrRange *seen, const double *gains, double *noise)
+{
+    const int first = p->nodes[i].first_plane;
+    double    all   = 0;
+
+    for (int c = 0; p->nodes[i].store == FSR_STORE_BYTES && c < p->net->nodes[i].channels; c++) {
+        float  low, high;
+        double square;
+
+        plane_range(p, i, c, seen + first, &low, &high);
+        square        = (double)(high - low) * (high - low) * gains[first + c];
+        noise[c / 4] += square;
+        all          += square;
+    }
+    return all;
+}
+
+/*
+ * Blocks of a value of bytes that bring more than twice their share of the value's rounding into the
+ * result, and a good part of that of all values: in a chain like SRCNN that is the one that carries
+ * the picture.
+ */
 static void set_fine(FsrPlan *p, int i, const struct FsrRange *seen, const double *gains)
 {
-    const int channels = p->net->nodes[i].channels, blocks = (channels + 3) / 4;
-    double    noise[FSR_I8_BLOCKS] = { 0 }, all = 0;
+    const int blocks = (p->net->nodes[i].channels + 3) / 4;
+    double    noise[FSR_I8_BLOCKS] = { 0 }, network = 0, all;
 
     if (p->nodes[i].from_floats)
         return;
@@ -353,15 +375,12 @@ static void set_fine(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
         for (int j = 0; j < p->net->nodes[r].nb_in; j++)
             if ((r == i || p->net->nodes[r].in[j] == i) && p->net->nodes[r].op != FSR_OP_CONV)
                 return;
-    for (int c = 0; c < channels; c++) {
-        float low, high;
-
-        plane_range(p, i, c, seen, &low, &high);
-        noise[c / 4] += (double)(high - low) * (high - low) * gains[c];
-        all          += (double)(high - low) * (high - low) * gains[c];
-    }
+    for (int k = 0; k < p->net->nb_nodes; k++)
+        network += rounding(p, k, seen, gains, noise);
+    memset(noise, 0, sizeof(noise));
+    all = rounding(p, i, seen, gains, noise);
     for (int b = 0; b < blocks; b++)
-        p->nodes[i].quant->fine[b] = noise[b] * blocks > 2 * all;
+        p->nodes[i].quant->fine[b] = noise[b] * blocks > 2 * all && noise[b] * FINE_SHARE > network;
 }
 
 /* ---- weights ---------------------------------------------------------------------- */
@@ -623,7 +642,7 @@ static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
         pn->from_floats = pn->store == FSR_STORE_WIDE || (n->op == FSR_OP_CONV && !integer);
         pn->subs = pn->store == FSR_STORE_WIDE ? n->channels : blocks;
         if (pn->store == FSR_STORE_BYTES)
-            set_fine(p, i, seen + pn->first_plane, gains + pn->first_plane);
+            set_fine(p, i, seen, gains);
         for (int b = 0; pn->store == FSR_STORE_BYTES && b < blocks; b++)
             pn->subs += pn->quant->fine[b];
         if ((ret = set_steps(p, i, seen + pn->first_plane)) < 0)
