@@ -77,6 +77,8 @@ typedef struct FsrKernels {
     void (*filter_v)(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half);
     /* filter_h where a sample has FSR_DEEP numbers: from each w numbers of a row, FSR_DEEP apart. */
     void (*filter_h_deep)(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half);
+    /* Block of w x h; 8 more samples behind each row of src are readable. */
+    void (*copy)(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h);
     /* dst = (a + b + 1) >> 1 */
     void (*average)(int16_t *dst, ptrdiff_t stride, const int16_t *a, ptrdiff_t a_stride,
                     const int16_t *b, ptrdiff_t b_stride, int w, int h);
@@ -101,7 +103,7 @@ typedef struct FsrKernels {
 /* Networks take luma as code value / largest code value of 8 bits, at any depth. */
 #define FSR_UNIT (255 * 64)
 
-enum { FSR_CPU_AVX2 = 1 };
+enum { FSR_CPU_AVX2 = 1, FSR_CPU_AVX512 = 2 };     /* the latter: F, BW, VL, VNNI */
 
 /* What this processor has, FSR_CPU_ flags. */
 unsigned fsr_cpu_flags(void);
@@ -112,6 +114,7 @@ void fsr_kernels_init(FsrKernels *k, unsigned flags);
 extern const FsrKernels fsr_kernels_c;
 void fsr_kernels_avx2(FsrKernels *k);
 void fsr_kernels_fuse_avx2(FsrKernels *k);
+void fsr_kernels_avx512(FsrKernels *k);
 
 /* H.265 table 8-11; the taps reach from -3 to +4 */
 extern const int16_t fsr_luma_taps[4][8];

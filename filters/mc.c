@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "kernels.h"
 
 #define MAX_BLOCK 64
@@ -32,8 +30,7 @@ void fsr_mc(const FsrKernels *k, int16_t *dst, ptrdiff_t stride, const FsrPlane 
         ref->deep == 1 ? k->filter_h : k->filter_h_deep;
 
     if (!fx && !fy) {
-        for (int i = 0; i < h; i++)
-            memcpy(dst + i * stride, src + i * ref->stride, n * sizeof(*dst));
+        k->copy(dst, stride, src, ref->stride, n, h);
     } else if (!fy) {
         filter_h(dst, stride, src, ref->stride, n, h, fx, half);
     } else if (!fx) {

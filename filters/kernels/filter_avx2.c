@@ -387,6 +387,18 @@ static void filter_v(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff
     filter_block(dst, stride, src, src_stride, w, h, src_stride, frac, half);
 }
 
+static void copy(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h)
+{
+    int x = 0;
+
+    for (; x + 16 <= w; x += 16)
+        for (int y = 0; y < h; y++)
+            store(dst + y * stride + x, load(src + y * src_stride + x));
+    for (; x < w; x += 8)
+        for (int y = 0; y < h; y++)
+            store_some(dst + y * stride + x, _mm_loadu_si128((const __m128i *)(src + y * src_stride + x)), w - x);
+}
+
 static void average(int16_t *dst, ptrdiff_t stride, const int16_t *a, ptrdiff_t a_stride,
                     const int16_t *b, ptrdiff_t b_stride, int w, int h)
 {
@@ -439,6 +451,7 @@ void fsr_kernels_avx2(FsrKernels *k)
     k->filter_h       = filter_h;
     k->filter_h_deep  = filter_h_deep;
     k->filter_v       = filter_v;
+    k->copy           = copy;
     k->average        = average;
     k->sad_cells      = sad_cells;
 }

@@ -139,6 +139,12 @@ static void filter_v(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff
     filter_block(dst, stride, src, src_stride, w, h, src_stride, fsr_luma_taps[frac], half);
 }
 
+static void copy(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h)
+{
+    for (int y = 0; y < h; y++)
+        memcpy(dst + y * stride, src + y * src_stride, w * sizeof(*dst));
+}
+
 static void average(int16_t *dst, ptrdiff_t stride, const int16_t *a, ptrdiff_t a_stride,
                     const int16_t *b, ptrdiff_t b_stride, int w, int h)
 {
@@ -165,7 +171,11 @@ static void sad_cells(unsigned *sad, const int16_t *a, ptrdiff_t a_stride, const
 unsigned fsr_cpu_flags(void)
 {
 #ifdef __x86_64__
-    return __builtin_cpu_supports("avx2") ? FSR_CPU_AVX2 : 0;
+    const int avx2   = __builtin_cpu_supports("avx2");
+    const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+
+    return (avx2 ? FSR_CPU_AVX2 : 0) | (avx512 ? FSR_CPU_AVX512 : 0);
 #else
     return 0;
 #endif
@@ -182,6 +192,7 @@ const FsrKernels fsr_kernels_c = {
     .filter_h       = filter_h,
     .filter_h_deep  = filter_h_deep,
     .filter_v       = filter_v,
+    .copy           = copy,
     .average        = average,
     .sad_cells      = sad_cells,
     .sum_pairs      = fsr_sum_pairs_c,
@@ -198,6 +209,8 @@ void fsr_kernels_init(FsrKernels *k, unsigned flags)
         fsr_kernels_avx2(k);
         fsr_kernels_fuse_avx2(k);
     }
+    if (flags & FSR_CPU_AVX512)
+        fsr_kernels_avx512(k);
 #else
     (void)flags;
 #endif

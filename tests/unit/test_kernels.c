@@ -14,8 +14,8 @@
 #define GUARD  16
 #define LONG   1941
 
-static const unsigned levels[] = { FSR_CPU_AVX2 };
-static const char *const level_names[] = { "avx2" };
+static const unsigned levels[] = { FSR_CPU_AVX2, FSR_CPU_AVX2 | FSR_CPU_AVX512 };
+static const char *const level_names[] = { "avx2", "avx512" };
 
 static FsrKernels best;             /* the level under test */
 static const char *name;
@@ -158,6 +158,9 @@ static void motion(void)
             fsr_kernels_c.filter_v(want + at + 1, STRIDE, q, STRIDE, w, h, frac, half);
             best.filter_v(got + at + 1, STRIDE, q, STRIDE, w, h, frac, half);
             same("filter_v", w, frac);
+            fsr_kernels_c.copy(want + at + 3, STRIDE, p, STRIDE + 1, w, h);
+            best.copy(got + at + 3, STRIDE, p, STRIDE + 1, w, h);
+            same("copy", w, 0);
             fsr_kernels_c.average(want + at + 2, STRIDE, p, STRIDE, q, STRIDE + 1, w, h);
             best.average(got + at + 2, STRIDE, p, STRIDE, q, STRIDE + 1, w, h);
             same("average", w, 0);

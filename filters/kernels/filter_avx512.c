@@ -1,0 +1,375 @@
+/*
+ * Kernels in AVX-512 with VNNI (multiply pairs and add to a sum in one step), where that is faster than AVX2. Blocks are
+ * narrow, so most vectors have 256 bits; what counts there are 32 registers, permutations of 16-bit numbers, and masks
+ * that spare the ends of rows. Rows of pictures take 512 bits.
+ */
+#include <immintrin.h>
+#include <string.h>
+
+#include "filters/kernels.h"
+
+#define UNROLL _Pragma("GCC unroll 8")
+
+#define c fsr_kernels_c         /* for what is not done here */
+
+static inline __m256i load(const int16_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+static inline void store(int16_t *p, __m256i v)
+{
+    _mm256_storeu_si256((__m256i *)p, v);
+}
+
+static inline int pair(const int16_t *p)
+{
+    int32_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static inline unsigned mask(int n)
+{
+    return n >= 32 ? 0xffffffffu : (1u << n) - 1;
+}
+
+/* Motion compensation: along rows ------------------------------------------- */
+
+/* Eight sums from the 15 samples that begin 3 before */
+static inline __m128i row8(const int16_t *s, const __m256i *order, const __m256i *k, __m256i half)
+{
+    const __m256i v = load(s - 3);
+
+    UNROLL
+    for (int t = 0; t < 4; t++)
+        half = _mm256_dpwssd_epi32(half, _mm256_permutexvar_epi16(order[t], v), k[t]);
+    return _mm256_cvtsepi32_epi16(_mm256_srai_epi32(half, 6));
+}
+
+/* Sixteen, from neighbours that are pairs already */
+static inline __m256i row16(const int16_t *s, const __m256i *k, __m256i half)
+{
+    const __m256i order = _mm256_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15,
+                                           0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+    __m256i even = half, odd = half;
+
+    UNROLL
+    for (int t = 0; t < 4; t++) {
+        even = _mm256_dpwssd_epi32(even, load(s + 2 * t - 3), k[t]);
+        odd  = _mm256_dpwssd_epi32(odd, load(s + 2 * t - 2), k[t]);
+    }
+    return _mm256_shuffle_epi8(_mm256_packs_epi32(_mm256_srai_epi32(even, 6), _mm256_srai_epi32(odd, 6)), order);
+}
+
+static void filter_h(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half)
+{
+    const __m256i first = _mm256_setr_epi16(0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8), round = _mm256_set1_epi32(half);
+    __m256i k[4], order[4];
+    int x = 0;
+
+    UNROLL
+    for (int t = 0; t < 4; t++) {
+        k[t]     = _mm256_set1_epi32(pair(fsr_luma_taps[frac] + 2 * t));
+        order[t] = _mm256_add_epi16(first, _mm256_set1_epi16(2 * t));
+    }
+    for (; x + 16 <= w; x += 16)
+        for (int y = 0; y < h; y++)
+            store(dst + y * stride + x, row16(src + y * src_stride + x, k, round));
+    for (; x + 8 <= w; x += 8)
+        for (int y = 0; y < h; y++)
+            _mm_storeu_si128((__m128i *)(dst + y * stride + x), row8(src + y * src_stride + x, order, k, round));
+    for (int y = 0; x < w && y < h; y++)
+        _mm_mask_storeu_epi16(dst + y * stride + x, mask(w - x), row8(src + y * src_stride + x, order, k, round));
+}
+
+/* Sums of two samples' 16 numbers: pairs of neighbouring samples are used again for those behind. */
+static inline __attribute__((always_inline))
+void deep16(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, const __m256i *k, __m256i round)
+{
+    for (int y = 0; y < h; y++) {
+        const int16_t *s = src + y * src_stride;
+        __m256i lo[4], hi[4];
+
+        UNROLL
+        for (int t = 0; t < 3; t++) {
+            const __m256i a = load(s + (2 * t - 3) * FSR_DEEP), b = load(s + (2 * t - 2) * FSR_DEEP);
+
+            lo[t] = _mm256_unpacklo_epi16(a, b);
+            hi[t] = _mm256_unpackhi_epi16(a, b);
+        }
+        UNROLL
+        for (int i = 0; i < w / (2 * FSR_DEEP); i++) {
+            const __m256i a = load(s + (2 * i + 3) * FSR_DEEP), b = load(s + (2 * i + 4) * FSR_DEEP);
+            __m256i even = round, odd = round;
+
+            lo[(i + 3) & 3] = _mm256_unpacklo_epi16(a, b);
+            hi[(i + 3) & 3] = _mm256_unpackhi_epi16(a, b);
+            UNROLL
+            for (int t = 0; t < 4; t++) {
+                even = _mm256_dpwssd_epi32(even, lo[(i + t) & 3], k[t]);
+                odd  = _mm256_dpwssd_epi32(odd, hi[(i + t) & 3], k[t]);
+            }
+            store(dst + y * stride + 2 * i * FSR_DEEP, _mm256_packs_epi32(_mm256_srai_epi32(even, 6), _mm256_srai_epi32(odd, 6)));
+        }
+    }
+}
+
+static void filter_h_deep(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half)
+{
+    const __m256i round = _mm256_set1_epi32(half);
+    __m256i k[4];
+    int x = 0;
+
+    UNROLL
+    for (int t = 0; t < 4; t++)
+        k[t] = _mm256_set1_epi32(pair(fsr_luma_taps[frac] + 2 * t));
+    for (; x + 64 <= w; x += 64)
+        deep16(dst + x, stride, src + x, src_stride, 64, h, k, round);
+    for (; x + 32 <= w; x += 32)
+        deep16(dst + x, stride, src + x, src_stride, 32, h, k, round);
+    for (; x + 16 <= w; x += 16)
+        deep16(dst + x, stride, src + x, src_stride, 16, h, k, round);
+    if (x < w)
+        c.filter_h_deep(dst + x, stride, src + x, src_stride, w - x, h, frac, half);
+}
+
+/* Motion compensation: along columns ---------------------------------------- */
+
+/* Which pair of rows lies where must be known to the compiler, or they do not stay in registers. */
+#define EIGHT(row) { row(0) row(1) row(2) row(3) row(4) row(5) row(6) row(7) }
+
+/* 16 columns: each pair of rows is made once, and used for four outputs. */
+static inline void columns16(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int h, const __m256i *k,
+                             __m256i round)
+{
+    __m256i lo[8], hi[8], last = load(src - 3 * src_stride);
+
+    UNROLL
+    for (int t = 0; t < 6; t++) {
+        const __m256i next = load(src + (t - 2) * src_stride);
+
+        lo[t] = _mm256_unpacklo_epi16(last, next);
+        hi[t] = _mm256_unpackhi_epi16(last, next);
+        last  = next;
+    }
+    src += 4 * src_stride;
+#define ROW16(j) {                                                              \
+        const __m256i next = load(src);                                         \
+        __m256i even = round, odd = round;                                      \
+                                                                                \
+        lo[(j + 6) & 7] = _mm256_unpacklo_epi16(last, next);                    \
+        hi[(j + 6) & 7] = _mm256_unpackhi_epi16(last, next);                    \
+        last = next;                                                            \
+        UNROLL                                                                  \
+        for (int t = 0; t < 4; t++) {                                           \
+            even = _mm256_dpwssd_epi32(even, lo[(j + 2 * t) & 7], k[t]);        \
+            odd  = _mm256_dpwssd_epi32(odd, hi[(j + 2 * t) & 7], k[t]);         \
+        }                                                                       \
+        store(dst, _mm256_packs_epi32(_mm256_srai_epi32(even, 6), _mm256_srai_epi32(odd, 6)));  \
+        src += src_stride;                                                      \
+        dst += stride;                                                          \
+        if (!--h)                                                               \
+            return;                                                             \
+    }
+    for (;;)
+        EIGHT(ROW16)
+}
+
+/* Up to 8 columns */
+static inline void columns8(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int h, const __m256i *k,
+                            __m256i round, unsigned wanted)
+{
+    const __m256i order = _mm256_setr_epi16(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    __m256i p[8], last = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(src - 3 * src_stride)));
+
+    UNROLL
+    for (int t = 0; t < 6; t++) {
+        const __m256i next = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(src + (t - 2) * src_stride)));
+
+        p[t] = _mm256_permutex2var_epi16(last, order, next);
+        last = next;
+    }
+    src += 4 * src_stride;
+#define ROW8(j) {                                                               \
+        const __m256i next = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)src));     \
+        __m256i sum = round;                                                    \
+                                                                                \
+        p[(j + 6) & 7] = _mm256_permutex2var_epi16(last, order, next);          \
+        last = next;                                                            \
+        UNROLL                                                                  \
+        for (int t = 0; t < 4; t++)                                             \
+            sum = _mm256_dpwssd_epi32(sum, p[(j + 2 * t) & 7], k[t]);           \
+        _mm_mask_storeu_epi16(dst, wanted, _mm256_cvtsepi32_epi16(_mm256_srai_epi32(sum, 6)));  \
+        src += src_stride;                                                      \
+        dst += stride;                                                          \
+        if (!--h)                                                               \
+            return;                                                             \
+    }
+    for (;;)
+        EIGHT(ROW8)
+}
+
+static void filter_v(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half)
+{
+    const __m256i round = _mm256_set1_epi32(half);
+    __m256i k[4];
+    int x = 0;
+
+    UNROLL
+    for (int t = 0; t < 4; t++)
+        k[t] = _mm256_set1_epi32(pair(fsr_luma_taps[frac] + 2 * t));
+    for (; x + 16 <= w; x += 16)
+        columns16(dst + x, stride, src + x, src_stride, h, k, round);
+    for (; x < w; x += 8)
+        columns8(dst + x, stride, src + x, src_stride, h, k, round, mask(w - x < 8 ? w - x : 8));
+}
+
+/* Blocks ---------------------------------------------------------------------- */
+
+static void average(int16_t *dst, ptrdiff_t stride, const int16_t *a, ptrdiff_t a_stride,
+                    const int16_t *b, ptrdiff_t b_stride, int w, int h)
+{
+    const __m256i sign = _mm256_set1_epi16(INT16_MIN);     /* the instruction is for unsigned numbers */
+
+    for (int x = 0; x < w; x += 16) {
+        const __mmask16 m = mask(w - x < 16 ? w - x : 16);
+
+        for (int y = 0; y < h; y++) {
+            const __m256i p = _mm256_maskz_loadu_epi16(m, a + y * a_stride + x), q = _mm256_maskz_loadu_epi16(m, b + y * b_stride + x);
+
+            _mm256_mask_storeu_epi16(dst + y * stride + x, m, _mm256_xor_si256(sign, _mm256_avg_epu16(
+                                     _mm256_xor_si256(sign, p), _mm256_xor_si256(sign, q))));
+        }
+    }
+}
+
+/* Upscaling --------------------------------------------------------------------- */
+
+static inline __m512i load512(const int16_t *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+/* 32 sums in the order that unpacking gives */
+typedef struct Sums { __m512i lo, hi; } Sums;
+
+static inline __m512i pack(Sums s, int shift)
+{
+    return _mm512_packs_epi32(_mm512_srai_epi32(s.lo, shift), _mm512_srai_epi32(s.hi, shift));
+}
+
+static inline __attribute__((always_inline))
+__m512i column(const int16_t *const *in, int i, const __m512i *k, int taps)
+{
+    const __m512i round = _mm512_set1_epi32(2048);
+    Sums s = { round, round };
+
+    UNROLL
+    for (int t = 0; t < taps / 2; t++) {
+        const __m512i a = load512(in[2 * t] + i), b = load512(in[2 * t + 1] + i);
+
+        s.lo = _mm512_dpwssd_epi32(s.lo, _mm512_unpacklo_epi16(a, b), k[t]);
+        s.hi = _mm512_dpwssd_epi32(s.hi, _mm512_unpackhi_epi16(a, b), k[t]);
+    }
+    return pack(s, 12);
+}
+
+static inline __attribute__((always_inline))
+void columns(int16_t *out, const int16_t *const *in, const FsrUpscaler *u, int phase, int n, int taps)
+{
+    const int16_t *rows[FSR_TAPS];
+    __m512i k[3];
+
+    for (int t = 0; t < 3; t++)
+        k[t] = _mm512_set1_epi32(pair(u->coef[phase] + 2 * t));
+    for (int t = 0; t < taps; t++)
+        rows[t] = in[t];
+    for (int i = 0; i < n; i += 32) {
+        if (i > n - 32)
+            i = n - 32;
+        _mm512_storeu_si512(out + i, column(rows, i, k, taps));
+    }
+}
+
+static void upscale_column(int16_t *out, const int16_t *const *in, const FsrUpscaler *u, int k, int n)
+{
+    if (n < 32)
+        c.upscale_column(out, in, u, k, n);
+    else if (u->taps == 4)
+        columns(out, in, u, k, n, 4);
+    else
+        columns(out, in, u, k, n, 6);
+}
+
+/* base * 256 + 128 + (row - pred) * weight >> 8: the same sum, one shift */
+static inline __m512i blend(__m512i row, __m512i base, __m512i pred, __m512i weight)
+{
+    const __m512i zero = _mm512_setzero_si512(), one = _mm512_set1_epi16(1), unit = _mm512_set1_epi32(128 << 16 | 256);
+    const __m512i minus = _mm512_sub_epi16(zero, weight);
+    Sums s = { _mm512_dpwssd_epi32(zero, _mm512_unpacklo_epi16(base, one), unit),
+               _mm512_dpwssd_epi32(zero, _mm512_unpackhi_epi16(base, one), unit) };
+
+    s.lo = _mm512_dpwssd_epi32(s.lo, _mm512_unpacklo_epi16(row, pred), _mm512_unpacklo_epi16(weight, minus));
+    s.hi = _mm512_dpwssd_epi32(s.hi, _mm512_unpackhi_epi16(row, pred), _mm512_unpackhi_epi16(weight, minus));
+    return pack(s, 8);
+}
+
+/* Of detail_row (base_row NULL) and carry_row */
+static inline __attribute__((always_inline))
+void carry(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
+           const FsrUpscaler *u, int phase, const int16_t *weight, int n)
+{
+    const int16_t *b[FSR_TAPS], *p[FSR_TAPS];
+    __m512i k[3];
+    int i = 0;
+
+    for (int t = 0; t < 3; t++)
+        k[t] = _mm512_set1_epi32(pair(u->coef[phase] + 2 * t));
+    if (u->taps == FSR_TAPS) {
+        memcpy(b, base, sizeof(b));
+        memcpy(p, pred, sizeof(p));
+        for (; i + 32 <= n; i += 32) {
+            const __m512i plain = column(b, i, k, FSR_TAPS);
+            const __m512i v = blend(load512(row + i), plain, column(p, i, k, FSR_TAPS), load512(weight + i));
+
+            _mm512_storeu_si512(row + i, base_row ? _mm512_subs_epi16(v, plain) : v);
+            if (base_row)
+                _mm512_storeu_si512(base_row + i, plain);
+        }
+    }
+    if (i < n) {
+        for (int t = 0; t < u->taps; t++) {
+            b[t] = base[t] + i;
+            p[t] = pred[t] + i;
+        }
+        if (base_row)
+            c.carry_row(row + i, base_row + i, b, p, u, phase, weight + i, n - i);
+        else
+            c.detail_row(row + i, b, p, u, phase, weight + i, n - i);
+    }
+}
+
+static void detail_row(int16_t *row, const int16_t *const *base, const int16_t *const *pred,
+                       const FsrUpscaler *u, int phase, const int16_t *weight, int n)
+{
+    carry(row, NULL, base, pred, u, phase, weight, n);
+}
+
+static void carry_row(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
+                      const FsrUpscaler *u, int phase, const int16_t *weight, int n)
+{
+    carry(row, base_row, base, pred, u, phase, weight, n);
+}
+
+void fsr_kernels_avx512(FsrKernels *k)
+{
+    k->filter_h       = filter_h;
+    k->filter_h_deep  = filter_h_deep;
+    k->filter_v       = filter_v;
+    k->average        = average;
+    k->upscale_column = upscale_column;
+    k->detail_row     = detail_row;
+    k->carry_row      = carry_row;
+}
