@@ -380,6 +380,8 @@ double fsr_plan_sample_bytes(const FsrPlan *p, int i)
 
     if (!p->whole && p->nodes[i].store)
         return 4.0 * p->nodes[i].subs;
+    if (p->whole && p->whole->nodes[i].dw.bytes)
+        return planes;
     return (!p->whole && p->nodes[i].bf16 ? 2.0 : 4.0) * planes;
 }
 

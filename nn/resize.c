@@ -110,6 +110,8 @@ void fsr_resize_row(const FsrTaps *t, float *dst, const float *src, const float 
         const FsrTap *tap = &t->taps[x];
 
         if (t->nb == 1) {
+            for (int c = 0; add && c < stride; c += 16)     /* a value that waits: far from the processor */
+                __builtin_prefetch(add + 8 * stride + c);
             copy_sample(dst, src + (size_t)tap->at[0] * stride, add, stride);
             continue;
         }

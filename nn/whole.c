@@ -291,7 +291,7 @@ static int setup_depthwise(Planner *t, int i)
     FsrWholeNode  *wn = &t->p->whole->nodes[i];
 
     wn->dw = (FsrDwShape){ n->channels, wn->stride, n->kw, n->kh, n->sx, n->relu ? 0 : -FLT_MAX,
-                           n->top > 0 ? n->top : FLT_MAX };
+                           n->top > 0 ? n->top : FLT_MAX, 0 };
     wn->window_w  = (wn->w - 1) * n->sx + n->kw;
     wn->dw_kernel = fsr_nn_pick_depthwise(t->isa, &wn->dw);
     if (!(wn->packed = fsr_plan_alloc(t->p, fsr_dw_packed_floats(&wn->dw) * sizeof(float))))
@@ -571,7 +571,6 @@ void fsr_whole_free(struct FsrWhole **whole, int nb_nodes)
         free(w->nodes[i].ty.taps);
     }
     free(w->nodes);
-    free(w->bytes);
     free(w->memory);
     free(w->made);
     free(w);

@@ -43,7 +43,6 @@ struct FsrWhole {
     int          *made;                 /* rows of each value made so far */
     float        *window;               /* padded rows under a band of a convolution */
     float        *scratch;              /* of a kernel; a row of samples */
-    uint8_t      *bytes;                /* a band of input of a convolution in integers */
     float        *zeros;                /* a row of an edges node's input outside of the picture */
 };
 

@@ -1,8 +1,8 @@
 /*
- * Whole networks in integers: 1x1 convolutions of many planes, most of the work of a network of
- * depthwise and 1x1 pairs, are done on bytes. All values stay float; a convolution turns what it
- * reads into bytes. Only of values that are never negative, so that the bytes have no offset, and
- * whose range the file says (quant.h): the drawn picture of strips is too unlike what such networks see.
+ * Whole networks in integers: in a network of depthwise and 1x1 pairs the 1x1 convolutions, most of the
+ * work, are done on bytes, which the depthwise convolution in front makes; all other values stay
+ * float. Only of values that are never negative, so that the bytes have no offset, and whose range
+ * the file says (quant.h): the drawn picture of strips is too unlike what such networks see.
  */
 #include "nn/quant.h"
 #include "nn/whole.h"
@@ -16,31 +16,57 @@ enum {
     MIN_PLANES = 16,        /* of input and result, from which on bytes pay */
 };
 
+/* Whether node i is all that reads what node k makes. */
+static int reads_alone(const FsrNet *net, int i, int k)
+{
+    for (int r = 0; r < net->nb_outputs; r++)
+        if (net->outputs[r] == k)
+            return 0;
+    for (int r = k + 1; r < net->nb_nodes; r++)
+        for (int j = 0; j < net->nodes[r].nb_in; j++)
+            if (net->nodes[r].in[j] == k && r != i)
+                return 0;
+    return 1;
+}
+
 static int fits(const FsrPlan *p, int i)
 {
-    const FsrNode *n = &p->net->nodes[i];
+    const FsrNode *n = &p->net->nodes[i], *in = &p->net->nodes[n->in[0]];
 
     return n->op == FSR_OP_CONV && n->kw == 1 && n->kh == 1 && n->sx == 1 && n->sy == 1 &&
-           !p->whole->nodes[i].window_w && p->net->nodes[n->in[0]].relu &&
-           p->net->nodes[n->in[0]].channels >= MIN_PLANES && n->channels >= MIN_PLANES;
+           !p->whole->nodes[i].window_w && in->op == FSR_OP_DEPTHWISE && in->relu &&
+           in->channels >= MIN_PLANES && n->channels >= MIN_PLANES && reads_alone(p->net, i, n->in[0]);
 }
 
 void fsr_whole_free_point(FsrWholeNode *wn)
 {
-    free(wn->pc.factor);
+    free(wn->pc.scale);
     free(wn->pc.weights);
 }
 
-/* What one byte of each input plane is worth. Planes that only fill up a sample keep a factor of 0. */
-static void set_steps(const FsrNode *in, FsrPointConv *c, const struct FsrRange *seen, float *step)
+/* What one byte of each input plane is worth; 1 for planes that only fill up a sample. */
+static void set_steps(const FsrNode *in, int stride, const struct FsrRange *seen, float *step)
 {
-    for (int k = 0; k < in->channels; k++) {
-        float high = fmaxf(seen[k].high, 1e-6f);
+    for (int k = 0; k < stride; k++) {
+        float high = k < in->channels ? fmaxf(seen[k].high, 1e-6f) : 255;
 
-        high = in->top > 0 ? fminf(high, in->top) : high;
-        step[k]      = high / 255;
-        c->factor[k] = 255 / high;
+        step[k] = (in->top > 0 && k < in->channels ? fminf(high, in->top) : high) / 255;
     }
+}
+
+/* A depthwise convolution with bytes of these steps as results. */
+static void make_bytes(FsrWholeNode *wn, FsrIsa isa, const float *step)
+{
+    const size_t n = fsr_dw_packed_floats(&wn->dw);
+
+    for (size_t k = 0; k < n; k++)
+        wn->packed[k] /= step[k % wn->dw.stride];
+    wn->dw.bytes  = 1;
+    wn->dw.lo     = 0;
+    wn->dw.hi     = 255;
+    wn->dw_kernel = fsr_nn_pick_depthwise(isa, &wn->dw);
+    wn->stride   /= 4;
+    wn->pitch    /= 4;
 }
 
 /* Weights of result plane o. What rounding takes away on average goes into the bias. */
@@ -64,27 +90,26 @@ static void set_plane(const FsrNode *n, int o, int cin, FsrPointConv *c, const s
     c->bias[o]  = (float)bias;
 }
 
-static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen, const FsrPointKernel *kernel)
+static int set_conv(FsrPlan *p, int i, FsrIsa isa, const struct FsrRange *seen, const FsrPointKernel *kernel)
 {
     const FsrNode *n   = &p->net->nodes[i];
     FsrWholeNode  *wn  = &p->whole->nodes[i], *in = &p->whole->nodes[n->in[0]];
-    const int      cin = p->net->nodes[n->in[0]].channels;
     FsrPointConv  *c   = &wn->pc;
-    float         *step = calloc(cin, sizeof(*step));
+    float         *step = calloc(in->stride, sizeof(*step));
 
     *c = (FsrPointConv){ .cin = in->stride, .cout = wn->stride, .low = n->relu ? 0 : -FLT_MAX,
                          .top = n->top > 0 ? n->top : FLT_MAX };
-    c->factor  = fsr_plan_alloc(p, (c->cin + 2 * (size_t)c->cout) * sizeof(float));
+    c->scale   = fsr_plan_alloc(p, 2 * (size_t)c->cout * sizeof(float));
     c->weights = fsr_plan_alloc(p, (size_t)c->cin * c->cout);
-    if (!step || !c->factor || !c->weights) {
+    if (!step || !c->scale || !c->weights) {
         free(step);
         return -ENOMEM;
     }
-    c->scale = c->factor + c->cin;
-    c->bias  = c->scale + c->cout;
-    set_steps(&p->net->nodes[n->in[0]], c, seen, step);
+    c->bias = c->scale + c->cout;
+    set_steps(&p->net->nodes[n->in[0]], in->stride, seen, step);
     for (int o = 0; o < n->channels; o++)
-        set_plane(n, o, cin, c, seen, step);
+        set_plane(n, o, p->net->nodes[n->in[0]].channels, c, seen, step);
+    make_bytes(in, isa, step);
     wn->point = kernel;
     free(step);
     return 0;
@@ -98,23 +123,16 @@ static const struct FsrRange *ranges_of(const FsrPlan *p, int i, const struct Fs
     return all;
 }
 
-static int quantize(FsrPlan *p, const FsrPointKernel *kernel, struct FsrRange *ranges)
+static int quantize(FsrPlan *p, FsrIsa isa, const FsrPointKernel *kernel, struct FsrRange *ranges)
 {
-    size_t bytes = 0;
-    int    ret   = fsr_quant_read(p->net, ranges);
+    int ret = fsr_quant_read(p->net, ranges);
 
-    for (int i = p->net->nb_inputs; ret >= 0 && i < p->net->nb_nodes; i++) {
-        const FsrWholeNode *wn = &p->whole->nodes[i], *in = &p->whole->nodes[p->net->nodes[i].in[0]];
-
-        if (!fits(p, i) || !ranges_of(p, i, ranges)->n)
-            continue;
-        ret = set_conv(p, i, ranges_of(p, i, ranges), kernel);
-        if (bytes < (size_t)wn->band * wn->w * in->stride)
-            bytes = (size_t)wn->band * wn->w * in->stride;
-    }
-    p->precision = bytes ? FSR_PRECISION_I8 : FSR_PRECISION_F32;
-    if (ret >= 0 && bytes && !(p->whole->bytes = fsr_plan_alloc(p, bytes)))
-        ret = -ENOMEM;
+    p->precision = FSR_PRECISION_F32;
+    for (int i = p->net->nb_inputs; ret >= 0 && i < p->net->nb_nodes; i++)
+        if (fits(p, i) && ranges_of(p, i, ranges)->n) {
+            ret          = set_conv(p, i, isa, ranges_of(p, i, ranges), kernel);
+            p->precision = FSR_PRECISION_I8;
+        }
     return ret;
 }
 
@@ -130,7 +148,7 @@ int fsr_whole_quantize(FsrPlan *p, FsrIsa isa)
         planes += p->net->nodes[i].channels;
     if (!(ranges = malloc(planes * sizeof(*ranges))))
         return -ENOMEM;
-    ret = quantize(p, kernel, ranges);
+    ret = quantize(p, isa, kernel, ranges);
     free(ranges);
     return ret;
 }

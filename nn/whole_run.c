@@ -85,8 +85,7 @@ static void conv_points(const Job *t, int i, int first, int last)
 
         n = fsr_min(last - r + 1, t->p->whole->nodes[k].ring_rows - r % t->p->whole->nodes[k].ring_rows);
         if (wn->point) {
-            wn->point->bytes(&wn->pc, src, t->p->whole->bytes, n * w);
-            wn->point->row(&wn->pc, t->p->whole->bytes, row_of(t->p, i, r), n * w);
+            wn->point->row(&wn->pc, (const uint8_t *)src, row_of(t->p, i, r), n * w);
         } else {
             conv_run(t, i, &src, row_of(t->p, i, r), n * w);
         }

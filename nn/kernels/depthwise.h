@@ -1,6 +1,6 @@
 /*
  * Kernels of depthwise convolution: one row of output samples at a time, rows as in
- * nn/kernels.h, the result with as many planes and words to the next sample as the input.
+ * nn/kernels.h, the result with as many planes to the next sample as the input.
  */
 #ifndef FASTSR_NN_KERNELS_DEPTHWISE_H
 #define FASTSR_NN_KERNELS_DEPTHWISE_H
@@ -12,6 +12,7 @@ typedef struct FsrDwShape {
     int   kw, kh;
     int   sx;                   /* input samples from one result to the next */
     float lo, hi;               /* results are kept between these */
+    int   bytes;                /* results are bytes, rounded to nearest even, not floats; lo is 0, hi 255 */
 } FsrDwShape;
 
 typedef struct FsrDwKernel {
@@ -19,7 +20,7 @@ typedef struct FsrDwKernel {
     int  (*fits)(const FsrDwShape *s);
     /* rows: kh rows of (width - 1) * sx + kw samples. Words that only fill up a sample are
      * worked on as planes with zero weights. */
-    void (*row)(const FsrDwShape *s, const float *packed, const float *const *rows, float *dst,
+    void (*row)(const FsrDwShape *s, const float *packed, const float *const *rows, void *dst,
                 int width);
 } FsrDwKernel;
 

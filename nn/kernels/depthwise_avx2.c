@@ -3,6 +3,7 @@
 
 #define ISA(name) name##_avx2
 #define ISA_NAME  "avx2"
+#define DW_P      8
 #define v_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define v_min(a, b)    _mm256_min_ps(a, b)
 

@@ -1,16 +1,18 @@
 /* Convolution of each plane by itself in plain C: what the other kernels are checked against. */
 #include "nn/kernels/depthwise.h"
 
+#include <math.h>
+
 static int fits(const FsrDwShape *s)
 {
     (void)s;
     return 1;
 }
 
-static void row(const FsrDwShape *s, const float *packed, const float *const *rows, float *dst,
+static void row(const FsrDwShape *s, const float *packed, const float *const *rows, void *dst,
                 int width)
 {
-    for (int x = 0; x < width; x++, dst += s->stride)
+    for (int x = 0; x < width; x++)
         for (int c = 0; c < s->stride; c++) {
             const float *w = packed + s->stride + c;
             float sum = packed[c];
@@ -18,8 +20,12 @@ static void row(const FsrDwShape *s, const float *packed, const float *const *ro
             for (int ky = 0; ky < s->kh; ky++)
                 for (int kx = 0; kx < s->kw; kx++, w += s->stride)
                     sum += rows[ky][(size_t)(x * s->sx + kx) * s->stride + c] * *w;
-            sum = sum < s->lo ? s->lo : sum;
-            dst[c] = sum > s->hi ? s->hi : sum;
+            sum = sum > s->lo ? sum : s->lo;            /* also what is not a number */
+            sum = sum < s->hi ? sum : s->hi;
+            if (s->bytes)
+                ((uint8_t *)dst)[(size_t)x * s->stride + c] = (uint8_t)lrintf(sum);
+            else
+                ((float *)dst)[(size_t)x * s->stride + c] = sum;
         }
 }
 

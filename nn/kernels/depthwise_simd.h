@@ -2,24 +2,28 @@
  * Depthwise convolution with vectors, written once for all vector sizes: a register holds
  * VW planes of one output sample. DW_P samples are made side by side, so that each input
  * vector and each weight is loaded once for all taps of a kernel row. The file that includes
- * this defines what vec256.h and vec512.h define, v_fma, v_min and ISA(name), ISA_NAME.
+ * this defines what vec256.h and vec512.h define, v_fma, v_min, ISA(name), ISA_NAME, DW_P, and
+ * v_store_bytes where it can.
  */
 #include "nn/kernels/depthwise.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
 
-enum { DW_P = 8 };
-
 static int dw_fits(const FsrDwShape *s)
 {
+#ifndef v_store_bytes
+#define v_store_bytes(p, v) ((void)(p), (void)(v))
+    if (s->bytes)
+        return 0;
+#endif
     return s->stride % VW == 0;
 }
 
 /* P samples from x on, the planes c to c + VW - 1. KW, SX: what s has, or 0 where only s
  * knows them. */
 INLINE void dw_vector(const FsrDwShape *s, const float *packed, const float *const *rows,
-                      float *dst, int x, int c, const int P, const int KW, const int SX)
+                      void *dst, int x, int c, const int P, const int KW, const int SX)
 {
     const int    stride = s->stride, kw = KW ? KW : s->kw, sx = SX ? SX : s->sx;
     const float *w = packed + stride + c;
@@ -50,11 +54,17 @@ INLINE void dw_vector(const FsrDwShape *s, const float *packed, const float *con
         }
     }
     UNROLL for (int p = 0; p < P; p++)
-        v_store(dst + (size_t)(x + p) * stride + c, v_min(v_max(acc[p], lo), hi));
+        acc[p] = v_min(v_max(acc[p], lo), hi);
+    if (s->bytes)
+        UNROLL for (int p = 0; p < P; p++)
+            v_store_bytes((uint8_t *)dst + (size_t)(x + p) * stride + c, acc[p]);
+    else
+        UNROLL for (int p = 0; p < P; p++)
+            v_store((float *)dst + (size_t)(x + p) * stride + c, acc[p]);
 }
 
 INLINE void dw_samples(const FsrDwShape *s, const float *packed, const float *const *rows,
-                       float *dst, int x, const int P, const int KW, const int SX)
+                       void *dst, int x, const int P, const int KW, const int SX)
 {
     for (int c = 0; c < s->stride; c += VW)
         dw_vector(s, packed, rows, dst, x, c, P, KW, SX);
@@ -62,7 +72,7 @@ INLINE void dw_samples(const FsrDwShape *s, const float *packed, const float *co
 
 /* The last block is moved back over samples that are there already. */
 INLINE void dw_width(const FsrDwShape *s, const float *packed, const float *const *rows,
-                     float *dst, int width, const int KW, const int SX)
+                     void *dst, int width, const int KW, const int SX)
 {
     int x = 0;
 
@@ -70,14 +80,16 @@ INLINE void dw_width(const FsrDwShape *s, const float *packed, const float *cons
         dw_samples(s, packed, rows, dst, x, DW_P, KW, SX);
     for (; x + DW_P / 2 <= width; x += DW_P / 2)
         dw_samples(s, packed, rows, dst, x, DW_P / 2, KW, SX);
-    if (x < width && width >= DW_P / 2)
-        dw_samples(s, packed, rows, dst, width - DW_P / 2, DW_P / 2, KW, SX);
+    for (; x + DW_P / 4 <= width; x += DW_P / 4)
+        dw_samples(s, packed, rows, dst, x, DW_P / 4, KW, SX);
+    if (x < width && width >= DW_P / 4)
+        dw_samples(s, packed, rows, dst, width - DW_P / 4, DW_P / 4, KW, SX);
     else
         for (; x < width; x++)
             dw_samples(s, packed, rows, dst, x, 1, KW, SX);
 }
 
-static void dw_row(const FsrDwShape *s, const float *packed, const float *const *rows, float *dst,
+static void dw_row(const FsrDwShape *s, const float *packed, const float *const *rows, void *dst,
                    int width)
 {
     switch (s->sx <= 2 ? s->kw * 4 + s->sx : 0) {

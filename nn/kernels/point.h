@@ -1,8 +1,7 @@
 /*
- * 1x1 convolution in integers, from floats to floats, for whole networks.
+ * 1x1 convolution in integers, from bytes to floats, for whole networks.
  *
- * Samples are bytes with their planes side by side, a multiple of 16 of them; a byte of plane i is
- * min(255, max(0, value * factor[i])), rounded to nearest even. With weights of 8 bits
+ * Samples are bytes with their planes side by side, a multiple of 16 of them. With weights of 8 bits
  *
  *     result = min(top, max(low, (float)(sum of weight * byte) * scale + bias))
  *
@@ -18,15 +17,13 @@ enum { FSR_POINT_STEP = 16 };       /* planes of results and input planes come i
 typedef struct FsrPointConv {
     int    cin, cout;               /* multiples of FSR_POINT_STEP: planes with those that fill up samples */
     float  low, top;
-    float *factor;                  /* [cin] */
     float *scale, *bias;            /* [cout] */
     int8_t *weights;                /* [cout / 16][cin / 4][16][4] */
 } FsrPointConv;
 
 typedef struct FsrPointKernel {
     const char *name;
-    /* n samples of floats to bytes */
-    void (*bytes)(const FsrPointConv *c, const float *src, uint8_t *dst, int n);
+    /* n samples */
     void (*row)(const FsrPointConv *c, const uint8_t *src, float *dst, int n);
 } FsrPointKernel;
 

@@ -10,18 +10,6 @@
 
 enum { BLOCK = 12 };                /* samples at once, with two vectors of planes each */
 
-static void bytes(const FsrPointConv *c, const float *src, uint8_t *dst, int n)
-{
-    const vec top = _mm512_set1_ps(255);
-
-    for (int x = 0; x < n; x++)
-        for (int i = 0; i < c->cin; i += 16, src += 16, dst += 16) {
-            const vec v = v_max(_mm512_mul_ps(v_load(src), v_load(c->factor + i)), v_zero());
-
-            _mm_storeu_si128((__m128i *)dst, _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(_mm512_min_ps(v, top))));
-        }
-}
-
 /* gcc 12 copies the sum around its own intrinsic. */
 INLINE __m512i dot(__m512i acc, __m512i v, __m512i w)
 {
@@ -92,4 +80,4 @@ static void row(const FsrPointConv *c, const uint8_t *src, float *dst, int n)
         planes(c, src, dst, n, o, 1);
 }
 
-const FsrPointKernel fsr_point_avx512vnni = { "i8 point avx512vnni", bytes, row };
+const FsrPointKernel fsr_point_avx512vnni = { "i8 point avx512vnni", row };

@@ -1,19 +1,6 @@
 /* 1x1 convolution in integers, plain C: the definition. */
 #include "nn/kernels/point.h"
 
-#include <math.h>
-
-static void bytes(const FsrPointConv *c, const float *src, uint8_t *dst, int n)
-{
-    for (int x = 0; x < n; x++)
-        for (int i = 0; i < c->cin; i++) {
-            float v = *src++ * c->factor[i];
-
-            v      = v > 0 ? v : 0;                 /* also what is not a number */
-            *dst++ = (uint8_t)lrintf(v < 255 ? v : 255);
-        }
-}
-
 static void row(const FsrPointConv *c, const uint8_t *src, float *dst, int n)
 {
     for (int x = 0; x < n; x++, src += c->cin)
@@ -30,7 +17,7 @@ static void row(const FsrPointConv *c, const uint8_t *src, float *dst, int n)
         }
 }
 
-const FsrPointKernel fsr_point_c = { "i8 point c", bytes, row };
+const FsrPointKernel fsr_point_c = { "i8 point c", row };
 
 const FsrPointKernel *fsr_nn_pick_point(FsrIsa isa)
 {

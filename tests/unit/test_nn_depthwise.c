@@ -64,7 +64,7 @@ static void kernels(void **state)
         for (int i = 0; i < 8 * 6 && fsr_nn_isa_available(isa); i++) {
             const int *k = shapes[i % 8], c = planes[i / 8], limited = i % 3;
             const FsrDwShape s = { c, fsr_nn_stride(c, 0), k[0], k[1], k[2], limited ? 0 : -FLT_MAX,
-                                   limited == 2 ? 0.5f : FLT_MAX };
+                                   limited == 2 ? 0.5f : FLT_MAX, 0 };
             const FsrDwKernel *kernel = fsr_nn_pick_depthwise(isa, &s);
             float w[56 * 49], b[56], *packed = malloc(fsr_dw_packed_floats(&s) * sizeof(float));
 
@@ -84,7 +84,7 @@ static void kernels(void **state)
 /* By hand: the sum over a window in each plane times a weight, a step of 2, and the limits. */
 static void by_hand(void **state)
 {
-    const FsrDwShape s = { 2, 2, 2, 1, 2, 0, 6 };
+    const FsrDwShape s = { 2, 2, 2, 1, 2, 0, 6, 0 };
     const float  w[4] = { 1, 1, 1, -1 }, b[2] = { 0, 1 };
     const float  in[8] = { 1, 10, 2, 20, 3, 30, 4, 15 };
     const float *rows[1] = { in };
@@ -96,11 +96,59 @@ static void by_hand(void **state)
     assert_true(out[0] == 3 && out[1] == 0 && out[2] == 6 && out[3] == 6);
 }
 
+/* Results as bytes: those of floats, rounded, but where two roundings of a float are on either side. */
+static void check_bytes(const FsrDwKernel *k, const FsrDwShape *s, const float *packed, const float *const *rows,
+                        int width)
+{
+    const size_t len = (size_t)width * s->stride;
+    FsrDwShape   f   = *s;
+    float       *want = malloc(len * sizeof(*want));
+    uint8_t     *have = malloc(len + 2 * GUARD);
+
+    f.bytes = 0;
+    memset(have, 0xa5, len + 2 * GUARD);
+    fsr_dw_c.row(&f, packed, rows, want, width);
+    k->row(s, packed, rows, have + GUARD, width);
+    for (size_t i = 0; i < len; i++)
+        if (!(fabsf(have[GUARD + i] - want[i]) <= 0.501f))
+            fail_msg("%s: %dx%d step %d, width %d: byte %zu is %d, not %g", k->name, s->kw, s->kh, s->sx, width, i,
+                     have[GUARD + i], want[i]);
+    for (int i = 0; i < GUARD; i++)
+        assert_true(have[i] == 0xa5 && have[GUARD + len + i] == 0xa5);
+    free(want);
+    free(have);
+}
+
+static void bytes(void **state)
+{
+    static float in[(66 * 2 + 5) * 48 + 4], packed[48 * 26];
+    int tested = 0;
+
+    (void)state;
+    for (int i = 0; i < (int)(sizeof(in) / sizeof(*in)); i++)
+        in[i] = rndf();
+    in[100] = NAN;
+    for (int i = 0; i < 48 * 26; i++)
+        packed[i] = 100 * rndf() + (i < 48 ? 90 : 0);
+    for (int isa = 0; isa < FSR_ISA_NB; isa++)
+        for (int k = 3; k <= 5 && fsr_nn_isa_available(isa); k += 2)
+            for (int width = 1; width <= 66; width++) {
+                const FsrDwShape   s = { 48, 48, k, k, 1 + width % 2, 0, 255, 1 };
+                const FsrDwKernel *kernel = fsr_nn_pick_depthwise(isa, &s);
+                const float       *rows[5] = { in, in + 1, in + 2, in + 3, in + 4 };
+
+                tested += kernel != &fsr_dw_c;
+                check_bytes(kernel, &s, packed, rows, width);
+            }
+    assert_true(tested || !fsr_nn_isa_available(FSR_ISA_AVX512));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernels),
         cmocka_unit_test(by_hand),
+        cmocka_unit_test(bytes),
     };
     return cmocka_run_group_tests_name("nn_depthwise", tests, NULL, NULL);
 }
