@@ -30,7 +30,7 @@ static int hash_names(Loader *l)
     l->made_by = malloc((g->n_node + 1) * sizeof(*l->made_by));
     l->tensors = malloc((g->n_initializer + 1) * sizeof(*l->tensors));
     if (!l->made_by || !l->tensors)
-        return FAIL(l, -ENOMEM, "out of memory");
+        return -ENOMEM;
     for (size_t i = 0; i < g->n_node; i++)
         l->made_by[i] = hash(str(g->node[i]->output[0]));
     for (size_t i = 0; i < g->n_initializer; i++)
@@ -38,8 +38,7 @@ static int hash_names(Loader *l)
     return 0;
 }
 
-/* The ONNX node whose first output has this name; second outputs nobody here makes. */
-static int find_producer(const Loader *l, const char *value)
+int fsr_load_find_producer(const Loader *l, const char *value)
 {
     const uint32_t h = hash(value);
 
@@ -47,12 +46,6 @@ static int find_producer(const Loader *l, const char *value)
         if (l->made_by[i] == h && !strcmp(str(l->graph->node[i]->output[0]), value))
             return (int)i;
     return -1;
-}
-
-const OnnxNode *fsr_load_find_producer(const Loader *l, const char *value)
-{
-    const int i = find_producer(l, value);
-    return i < 0 ? NULL : l->graph->node[i];
 }
 
 static const OnnxTensor *find_initializer(const Loader *l, const char *name)
@@ -83,7 +76,7 @@ static const OnnxTensor *find_constant(Loader *l, const char *name, int fold)
 
         if (t)
             return t;
-        if ((i = find_producer(l, name)) < 0)
+        if ((i = fsr_load_find_producer(l, name)) < 0)
             return NULL;
         n = l->graph->node[i];
         if (!strcmp(str(n->op_type), "Constant")) {
@@ -140,7 +133,7 @@ static int element_size(const OnnxTensor *t)
     }
 }
 
-static int check_tensor(Loader *l, const OnnxTensor *t, int numbers, int64_t count)
+static int check_tensor(Loader *l, const OnnxTensor *t, FsrLoadTypes types, int64_t count)
 {
     const int floats = t->data_type == TYPE_FLOAT || t->data_type == TYPE_FLOAT16, size = element_size(t);
     int64_t   have = t->data_type == TYPE_FLOAT ? (int64_t)t->n_float_data : floats ? 0 : (int64_t)t->n_int32_data;
@@ -148,7 +141,7 @@ static int check_tensor(Loader *l, const OnnxTensor *t, int numbers, int64_t cou
     if (t->n_external_data || t->data_location == 1)
         return FAIL(l, -ENOSYS, "tensor '%.80s': weights in a separate file are not supported; "
                     "save the model as one file", str(t->name));
-    if (numbers ? !size : !floats)
+    if (types == FSR_LOAD_NUMBERS ? !size : !floats)
         return FAIL(l, -ENOSYS, "tensor '%.80s': element type %d is not supported, only float32 and float16",
                     str(t->name), t->data_type);
     if (t->has_raw_data)
@@ -190,16 +183,16 @@ static float raw_number(const OnnxTensor *t, int64_t i)
     }
 }
 
-static int read_values(Loader *l, const OnnxTensor *t, int numbers, float **out)
+int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, FsrLoadTypes types, float **out)
 {
     int64_t count;
     int     ret;
 
     if ((ret = fsr_load_tensor_count(l, t, &count)) < 0 ||
-        (ret = check_tensor(l, t, numbers, count)) < 0)
+        (ret = check_tensor(l, t, types, count)) < 0)
         return ret;
     if (!(*out = malloc(count ? count * sizeof(**out) : 1)))
-        return FAIL(l, -ENOMEM, "out of memory");
+        return -ENOMEM;
     for (int64_t i = 0; i < count; i++) {
         (*out)[i] = t->has_raw_data ? raw_number(t, i) :
                     t->data_type == TYPE_FLOAT ? t->float_data[i] : (float)t->int32_data[i];
@@ -208,16 +201,6 @@ static int read_values(Loader *l, const OnnxTensor *t, int numbers, float **out)
                         str(t->name), (long long)i);
     }
     return 0;
-}
-
-int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, float **out)
-{
-    return read_values(l, t, 0, out);
-}
-
-int fsr_load_read_numbers(Loader *l, const OnnxTensor *t, float **out)
-{
-    return read_values(l, t, 1, out);
 }
 
 int fsr_load_read_ints(const Loader *l, const OnnxTensor *t, int64_t *out, int max)
@@ -269,7 +252,7 @@ int fsr_load_resolve(Loader *l, const char *value)
             return i;
     if ((constant = fsr_load_find_tensor(l, value)))
         return fsr_load_add_const(l, value, constant);
-    if ((i = find_producer(l, value)) < 0)
+    if ((i = fsr_load_find_producer(l, value)) < 0)
         return FAIL(l, -EINVAL, "nothing makes the tensor '%.80s'", value);
     if (l->state[i] == VISITING)
         return FAIL(l, -EINVAL, "node '%.80s' depends on itself (cycle)",
@@ -359,10 +342,13 @@ static int add_outputs(Loader *l)
         if (!net->nodes[ret].channels)
             return FAIL(l, -EINVAL, "the model does not say how many planes its input has");
         if (!(net->output_names[i] = strdup(name)))
-            return FAIL(l, -ENOMEM, "out of memory");
+            return -ENOMEM;
         net->outputs[net->nb_outputs++] = net->output = ret;
         channels += net->nodes[ret].channels;
     }
+    for (int i = 0; i < net->nb_nodes; i++)
+        if (!net->nodes[i].scale)
+            net->whole = 1;
     first = &net->nodes[net->outputs[0]];
     for (int i = 0; i < net->nb_outputs; i++)
         if (net->nodes[net->outputs[i]].scale != first->scale || channels > FSR_NN_MAX_CHANNELS)
@@ -388,13 +374,13 @@ static int copy_meta(Loader *l, const FsrOnnx__Model *m)
     FsrNet *net = l->net;
 
     if (m->n_metadata_props && !(net->meta = calloc(m->n_metadata_props, sizeof(*net->meta))))
-        return FAIL(l, -ENOMEM, "out of memory");
+        return -ENOMEM;
     for (size_t i = 0; i < m->n_metadata_props; i++, net->nb_meta++) {
         net->meta[i].key   = strdup(str(m->metadata_props[i]->key));
         net->meta[i].value = strdup(str(m->metadata_props[i]->value));
         if (!net->meta[i].key || !net->meta[i].value) {
             net->nb_meta++;
-            return FAIL(l, -ENOMEM, "out of memory");
+            return -ENOMEM;
         }
     }
     return 0;
@@ -445,7 +431,7 @@ static int build(Loader *l, const FsrOnnx__Model *m)
     l->state      = malloc((m->graph->n_node + 1) * sizeof(*l->state));
     l->folded     = calloc(m->graph->n_node + 1, sizeof(*l->folded));
     if (!l->net->nodes || !l->state || !l->folded)
-        return FAIL(l, -ENOMEM, "out of memory");
+        return -ENOMEM;
     for (size_t i = 0; i < m->graph->n_node; i++)
         l->state[i] = UNSEEN;
     if ((ret = hash_names(l)) < 0 || (ret = add_inputs(l)) < 0 || (ret = copy_meta(l, m)) < 0 ||
@@ -454,10 +440,9 @@ static int build(Loader *l, const FsrOnnx__Model *m)
     if (l->net->nb_nodes > FSR_NN_MAX_NODES)
         return FAIL(l, -E2BIG, "more than %d nodes", FSR_NN_MAX_NODES);
     fsr_graph_simplify(l->net);
-    if ((ret = fsr_graph_describe(l->net)) < 0)
-        return FAIL(l, ret, ret == -ENOMEM ? "out of memory" :
-                    "the network reaches further than %d samples", FSR_NN_MAX_HALO);
-    return 0;
+    if ((ret = fsr_graph_describe(l->net)) == -ENOSYS)
+        FAIL(l, ret, "the network reaches further than %d samples", FSR_NN_MAX_HALO);
+    return ret;
 }
 
 int fsr_nn_load(FsrNet **net, const void *onnx, size_t size, char *err, size_t err_size)
@@ -472,10 +457,10 @@ int fsr_nn_load(FsrNet **net, const void *onnx, size_t size, char *err, size_t e
                            FSR_NN_MAX_BYTES >> 20);
     if (!(m = fsr_onnx__model__unpack(NULL, size, onnx)))
         return fsr_nn_fail(err, err_size, -EINVAL, "not an ONNX model, or truncated");
-    if (!(l.net = calloc(1, sizeof(*l.net))))
-        ret = fsr_nn_fail(err, err_size, -ENOMEM, "out of memory");
-    else
-        ret = build(&l, m);
+    l.net = calloc(1, sizeof(*l.net));
+    ret   = l.net ? build(&l, m) : -ENOMEM;
+    if (ret == -ENOMEM)
+        FAIL(&l, ret, "out of memory");
     for (size_t i = 0; l.folded && i < m->graph->n_node; i++)
         if (l.folded[i])
             fsr_onnx__tensor__free_unpacked(l.folded[i], NULL);

@@ -42,6 +42,10 @@ enum {
 
 #define FAIL(l, code, ...) fsr_nn_fail((l)->err, (l)->err_size, code, __VA_ARGS__)
 
+/* The same for one ONNX node: in front of the reason stand its operator and its name. -ENOMEM needs no
+ * message: fsr_nn_load writes it. */
+#define REFUSE(l, o, code, ...) fsr_load_refuse(l, o, code, __VA_ARGS__)
+
 /* protobuf-c leaves absent strings NULL */
 static inline const char *str(const char *s)
 {
@@ -56,6 +60,11 @@ static inline const char *label(const OnnxNode *n)
     return n->n_output ? str(n->output[0]) : "?";
 }
 
+static inline int fsr_load_has_input(const OnnxNode *n, size_t i)
+{
+    return n->n_input > i && *str(n->input[i]);
+}
+
 const OnnxAttr *fsr_load_find_attr(const OnnxNode *n, const char *name);
 
 /* The constant behind a name: an initializer or a Constant, also through Identity nodes and
@@ -65,21 +74,21 @@ const OnnxTensor *fsr_load_find_tensor(Loader *l, const char *name);
 /* The same without computing anything. */
 const OnnxTensor *fsr_load_find_stored(Loader *l, const char *name);
 
-/* Checks a tensor of floats and returns its values in memory of their own. read_numbers: also
+/* Checks a tensor of floats and returns its values in memory of their own. NUMBERS: also
  * of uint8, int8 or int32. */
-int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, float **out);
-int fsr_load_read_numbers(Loader *l, const OnnxTensor *t, float **out);
+typedef enum FsrLoadTypes { FSR_LOAD_FLOATS, FSR_LOAD_NUMBERS } FsrLoadTypes;
+int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, FsrLoadTypes types, float **out);
 
 /* The integers of a tensor (int64 or int32), at most max of them; their number or an error. */
 int fsr_load_read_ints(const Loader *l, const OnnxTensor *t, int64_t *out, int max);
 
-/* The whole numbers behind a name, also where the graph computes them: at most max; their number
- * or an error. what: for the message. */
-enum { FSR_LOAD_MAX_INTS = 16 };
-int fsr_load_ints(Loader *l, const OnnxNode *o, const char *what, const char *name, int64_t *v, int max);
+/* The whole numbers of an attribute, or (from an opset on) of input i, also where the graph computes
+ * them: at most max; their number, 0 where there are none, or an error. */
+enum { FSR_LOAD_MAX_INTS = 16, FSR_LOAD_NO_INPUT = INT32_MAX };
+int fsr_load_ints(Loader *l, const OnnxNode *o, const char *attr, size_t i, int64_t *v, int max);
 
-/* The ONNX node that makes a value, or NULL. */
-const OnnxNode *fsr_load_find_producer(const Loader *l, const char *value);
+/* Number of the ONNX node whose first output has this name, or -1; second outputs nobody here makes. */
+int fsr_load_find_producer(const Loader *l, const char *value);
 
 /* Number of values by its dimensions, or a negative error. */
 int fsr_load_tensor_count(const Loader *l, const OnnxTensor *t, int64_t *count);
@@ -92,45 +101,48 @@ int fsr_load_resolve(Loader *l, const char *value);
 /* Adds an ONNX node, after its inputs; its index or a negative error. */
 int fsr_load_operator(Loader *l, const OnnxNode *o);
 
-/* What the functions of operators share. known, attrs: names separated by spaces, with one
- * in front and one behind; def: for an attribute that is not there. */
+/* What the functions of operators share. def: for an attribute that is not there. */
 int64_t fsr_load_attr_int(const OnnxNode *n, const char *name, int64_t def);
-int     fsr_load_attr_is(const OnnxAttr *a, const char *text);
-int     fsr_load_check_attrs(const Loader *l, const OnnxNode *n, const char *known);
-int     fsr_load_check_inputs(const Loader *l, const OnnxNode *n, size_t min, size_t max);
-/* Checks both and returns the node of the first input, whose planes are known. */
-int     fsr_load_one_input(Loader *l, const OnnxNode *o, size_t max_inputs, const char *attrs);
-/* The same for operators that count planes and see pictures: the value must have 4 dimensions. */
-int     fsr_load_picture(Loader *l, const OnnxNode *o, size_t max_inputs, const char *attrs);
+float   fsr_load_attr_float(const OnnxNode *n, const char *name, float def);
+/* Position of the attribute's text in a list that ends with NULL; the first where there is
+ * no attribute. */
+int     fsr_load_choice(const Loader *l, const OnnxNode *o, const char *name, const char *const *list);
+int     fsr_load_refuse(const Loader *l, const OnnxNode *o, int code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 /* A dimension as counted in the file -> in batch, planes, height, width (0 to 3). The batch of
  * 4 dimensions is refused. */
 int     fsr_load_axis(const Loader *l, const OnnxNode *o, const FsrNode *value, int64_t axis);
-/* Node with one input and as many planes, of a size that the plan knows. */
+/* Node with one input and as many planes, of the same size; sized: of a size that the plan knows. */
+FsrNode *fsr_load_derive(Loader *l, const OnnxNode *o, FsrOp op, int src);
 FsrNode *fsr_load_add_sized(Loader *l, const OnnxNode *o, FsrOp op, int src);
-/* Node of a constant. */
+/* Node of a constant; its index or an error. */
 int     fsr_load_add_const(Loader *l, const char *name, const OnnxTensor *t);
-/* strides, pads and auto_pad of a window of n->kw x n->kh. */
-int     fsr_load_window(const Loader *l, const OnnxNode *o, FsrNode *n);
-/* A map of node src, with room for one or two factors per plane. */
-int     fsr_load_add_map(Loader *l, const OnnxNode *o, int src, FsrMap map);
-/* Fills dst for each plane from a tensor with one value or one for each plane: rank 1 if vector
+/* kernel_shape, strides, dilations, pads and auto_pad of a window; where weights say its size, it is
+ * in n->kw and n->kh already. */
+int     fsr_load_window(Loader *l, const OnnxNode *o, FsrNode *n);
+/* A map of node src, with room for one or two factors per plane. NULL: out of memory. */
+FsrNode *fsr_load_add_map(Loader *l, const OnnxNode *o, int src, FsrMap map);
+/* Fills dst for each plane from input i, a tensor with one value or one for each plane: rank 1 if vector
  * is set, else planes at the third dimension from the end. */
-int     fsr_load_per_plane(Loader *l, const OnnxNode *o, const char *name, int channels, int vector,
-                           float *dst);
+int     fsr_load_per_plane(Loader *l, const OnnxNode *o, size_t i, int channels, int vector, float *dst);
+/* A value that is an attribute, an input or absent. */
+int     fsr_load_scalar(Loader *l, const OnnxNode *o, const char *attr, size_t i, float def, float *dst);
 
-/* Operators of load_conv.c, load_quant.c and load_shape.c. */
-int fsr_load_conv(Loader *l, const OnnxNode *o);
-int fsr_load_resize(Loader *l, const OnnxNode *o);
-int fsr_load_pool(Loader *l, const OnnxNode *o);
-int fsr_load_global_pool(Loader *l, const OnnxNode *o);
-int fsr_load_pad(Loader *l, const OnnxNode *o);
-int fsr_load_slice(Loader *l, const OnnxNode *o);
-int fsr_load_unshuffle(Loader *l, const OnnxNode *o);
-int fsr_load_reshape(Loader *l, const OnnxNode *o);
-int fsr_load_gemm(Loader *l, const OnnxNode *o);
-int fsr_load_conv_transpose(Loader *l, const OnnxNode *o);
-int fsr_load_quantize(Loader *l, const OnnxNode *o);
-int fsr_load_dequantize(Loader *l, const OnnxNode *o);
+/* Operators of load_conv.c, load_quant.c and load_shape.c, for the table in load_ops.c. src: node of the
+ * first input. The node that is added last has the result. */
+int fsr_load_conv(Loader *l, const OnnxNode *o, int src);
+int fsr_load_resize(Loader *l, const OnnxNode *o, int src);
+int fsr_load_pool(Loader *l, const OnnxNode *o, int src);
+int fsr_load_global_pool(Loader *l, const OnnxNode *o, int src);
+int fsr_load_pad(Loader *l, const OnnxNode *o, int src);
+int fsr_load_slice(Loader *l, const OnnxNode *o, int src);
+int fsr_load_unshuffle(Loader *l, const OnnxNode *o, int src);
+int fsr_load_flatten(Loader *l, const OnnxNode *o, int src);
+int fsr_load_reshape(Loader *l, const OnnxNode *o, int src);
+int fsr_load_gemm(Loader *l, const OnnxNode *o, int src);
+int fsr_load_conv_transpose(Loader *l, const OnnxNode *o, int src);
+int fsr_load_quantize(Loader *l, const OnnxNode *o, int src);
+int fsr_load_dequantize(Loader *l, const OnnxNode *o, int src);
 
 /* The result of a DequantizeLinear of constants, in memory of its own; NULL: not
  * constant, or refused (l->err says why). */

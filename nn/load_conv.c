@@ -5,30 +5,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_TRANSPOSED = 4 * FSR_NN_MAX_KERNEL };    /* kernel of ConvTranspose */
+
 static int window_pads(const Loader *l, const OnnxNode *o, FsrNode *n)
 {
-    const OnnxAttr *autop = fsr_load_find_attr(o, "auto_pad"), *pads = fsr_load_find_attr(o, "pads");
-    const int upper = autop && fsr_load_attr_is(autop, "SAME_UPPER");
-    const int lower = autop && fsr_load_attr_is(autop, "SAME_LOWER");
-    int64_t p[4] = { 0 };                       /* top, left, bottom, right */
+    enum { NOTSET, UPPER, LOWER, VALID };           /* the first three as FsrSame */
+    static const char *const modes[] = { "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", NULL };
+    const OnnxAttr *pads = fsr_load_find_attr(o, "pads");
+    const int mode = fsr_load_choice(l, o, "auto_pad", modes);
+    int64_t   p[4] = { 0 };                     /* top, left, bottom, right */
 
-    if (autop && !upper && !lower && !fsr_load_attr_is(autop, "NOTSET") &&
-        !fsr_load_attr_is(autop, "VALID"))
-        return FAIL(l, -EINVAL, "%s '%.80s': unknown auto_pad", o->op_type, label(o));
-    n->same = upper ? FSR_SAME_UPPER : lower ? FSR_SAME_LOWER : FSR_SAME_NO;
-    if (upper || lower) {
-        p[0] = (n->kh - upper) / 2;             /* for a stride of 1 */
-        p[1] = (n->kw - upper) / 2;
+    if (mode < 0)
+        return mode;
+    n->same = mode == VALID ? FSR_SAME_NO : mode;
+    if (n->same != FSR_SAME_NO) {
+        p[0] = (n->kh - (mode == UPPER)) / 2;   /* for a stride of 1 */
+        p[1] = (n->kw - (mode == UPPER)) / 2;
         p[2] = n->kh - 1 - p[0];
         p[3] = n->kw - 1 - p[1];
-    } else if (pads && !(autop && fsr_load_attr_is(autop, "VALID"))) {
+    } else if (pads && mode == NOTSET) {
         if (pads->n_ints != 4)
-            return FAIL(l, -EINVAL, "%s '%.80s': pads must be 4 numbers", o->op_type, label(o));
+            return REFUSE(l, o, -EINVAL, "pads must be 4 numbers");
         memcpy(p, pads->ints, sizeof(p));
     }
     for (int i = 0; i < 4; i++)
         if (p[i] < 0 || p[i] > FSR_NN_MAX_KERNEL)
-            return FAIL(l, -EINVAL, "%s '%.80s': pad out of range", o->op_type, label(o));
+            return REFUSE(l, o, -EINVAL, "pad out of range");
     n->pad_top    = (int)p[0];
     n->pad_left   = (int)p[1];
     n->pad_bottom = (int)p[2];
@@ -36,51 +38,48 @@ static int window_pads(const Loader *l, const OnnxNode *o, FsrNode *n)
     return 0;
 }
 
-/* An attribute of two numbers from 1 on, height first. */
-static int pair(const Loader *l, const OnnxNode *o, const char *name, int *x, int *y)
+/* An attribute of two numbers, height first; x and y stay where there is none. */
+static int pair(const Loader *l, const OnnxNode *o, const char *name, int min, int max, int *x, int *y)
 {
     const OnnxAttr *a = fsr_load_find_attr(o, name);
 
-    *x = *y = 1;
     if (!a)
         return 0;
-    if (a->n_ints != 2 || a->ints[0] < 1 || a->ints[1] < 1 || a->ints[0] > FSR_NN_MAX_KERNEL ||
-        a->ints[1] > FSR_NN_MAX_KERNEL)
-        return FAIL(l, -ENOSYS, "%s '%.80s': %s must be 2 numbers from 1 to %d", o->op_type,
-                    label(o), name, FSR_NN_MAX_KERNEL);
+    if (a->n_ints != 2 || a->ints[0] < min || a->ints[1] < min || a->ints[0] > max || a->ints[1] > max)
+        return REFUSE(l, o, -ENOSYS, "%s must be 2 numbers from %d to %d", name, min, max);
     *y = (int)a->ints[0];
     *x = (int)a->ints[1];
     return 0;
 }
 
-int fsr_load_window(const Loader *l, const OnnxNode *o, FsrNode *n)
+int fsr_load_window(Loader *l, const OnnxNode *o, FsrNode *n)
 {
-    int ret;
+    const int kw = n->kw, kh = n->kh;
+    int       ret;
 
-    if ((ret = pair(l, o, "strides", &n->sx, &n->sy)) < 0 ||
-        (ret = pair(l, o, "dilations", &n->dx, &n->dy)) < 0)
+    n->sx = n->sy = n->dx = n->dy = 1;
+    if ((ret = pair(l, o, "kernel_shape", 1, kw ? MAX_TRANSPOSED : FSR_NN_MAX_KERNEL, &n->kw, &n->kh)) < 0 ||
+        (ret = pair(l, o, "strides", 1, FSR_NN_MAX_KERNEL, &n->sx, &n->sy)) < 0 ||
+        (ret = pair(l, o, "dilations", 1, FSR_NN_MAX_KERNEL, &n->dx, &n->dy)) < 0)
         return ret;
+    if (!n->kw)
+        return REFUSE(l, o, -EINVAL, "kernel_shape is missing");
+    if (kw && (n->kw != kw || n->kh != kh))
+        return REFUSE(l, o, -EINVAL, "kernel_shape differs from its weights");
     return window_pads(l, o, n);
 }
 
-static int conv_attrs(const Loader *l, const OnnxNode *o, FsrNode *n)
+static int conv_attrs(Loader *l, const OnnxNode *o, FsrNode *n)
 {
-    const OnnxAttr *k = fsr_load_find_attr(o, "kernel_shape");
-    int ret = fsr_load_check_attrs(l, o, " auto_pad dilations group kernel_shape pads strides ");
+    const int ret = fsr_load_window(l, o, n);
 
     if (ret < 0)
         return ret;
-    if (k && (k->n_ints != 2 || k->ints[0] != n->kh || k->ints[1] != n->kw))
-        return FAIL(l, -EINVAL, "Conv '%.80s': kernel_shape differs from its weights", label(o));
-    if ((ret = fsr_load_window(l, o, n)) < 0)
-        return ret;
     if (n->dx != 1 || n->dy != 1)
-        return FAIL(l, -ENOSYS, "Conv '%.80s': dilations other than 1 are not supported", label(o));
+        return REFUSE(l, o, -ENOSYS, "dilations other than 1 are not supported");
     if (n->sx != 1 || n->sy != 1 || n->op == FSR_OP_DEPTHWISE ||
-        n->pad_top + n->pad_bottom != n->kh - 1 || n->pad_left + n->pad_right != n->kw - 1) {
-        l->net->whole = 1;
-        n->scale      = 0;
-    }
+        n->pad_top + n->pad_bottom != n->kh - 1 || n->pad_left + n->pad_right != n->kw - 1)
+        n->scale = 0;
     return 0;
 }
 
@@ -88,15 +87,13 @@ static int conv_bias(Loader *l, const OnnxNode *o, FsrNode *n)
 {
     const OnnxTensor *b;
 
-    if (o->n_input < 3 || !*str(o->input[2])) {
-        n->bias = calloc(n->channels, sizeof(*n->bias));
-        return n->bias ? 0 : FAIL(l, -ENOMEM, "out of memory");
-    }
-    if (!(b = fsr_load_find_tensor(l, str(o->input[2]))))
-        return FAIL(l, -EINVAL, "Conv '%.80s': bias '%.80s' is missing", label(o), o->input[2]);
+    if (!fsr_load_has_input(o, 2))
+        return (n->bias = calloc(n->channels, sizeof(*n->bias))) ? 0 : -ENOMEM;
+    if (!(b = fsr_load_find_tensor(l, o->input[2])))
+        return REFUSE(l, o, -EINVAL, "bias '%.80s' is missing", o->input[2]);
     if (b->n_dims != 1 || b->dims[0] != n->channels)
-        return FAIL(l, -EINVAL, "Conv '%.80s': bias must have %d values", label(o), n->channels);
-    return fsr_load_read_tensor(l, b, &n->bias);
+        return REFUSE(l, o, -EINVAL, "bias must have %d values", n->channels);
+    return fsr_load_read_tensor(l, b, FSR_LOAD_FLOATS, &n->bias);
 }
 
 /* Weights of a convolution in groups -> those of one over all planes: zero between groups. */
@@ -108,10 +105,10 @@ static int spread_groups(Loader *l, const OnnxNode *o, FsrNode *n, int planes, i
     if (groups == 1)
         return 0;
     if ((int64_t)(all * n->channels) > FSR_NN_MAX_WEIGHTS)
-        return FAIL(l, -E2BIG, "Conv '%.80s': more than %lld weights with its groups spread out",
-                    label(o), (long long)FSR_NN_MAX_WEIGHTS);
+        return REFUSE(l, o, -E2BIG, "more than %lld weights with its groups spread out",
+                      (long long)FSR_NN_MAX_WEIGHTS);
     if (!(w = calloc(all * n->channels, sizeof(*w))))
-        return FAIL(l, -ENOMEM, "out of memory");
+        return -ENOMEM;
     for (int c = 0; c < n->channels; c++)
         memcpy(w + c * all + c / (n->channels / groups) * own, n->weights + c * own,
                own * sizeof(*w));
@@ -123,55 +120,49 @@ static int spread_groups(Loader *l, const OnnxNode *o, FsrNode *n, int planes, i
 static int conv_weights(Loader *l, const OnnxNode *o, const OnnxTensor **w)
 {
     if (!(*w = fsr_load_find_tensor(l, str(o->input[1]))))
-        return FAIL(l, -EINVAL, "Conv '%.80s': weights '%.80s' are missing", label(o),
-                    str(o->input[1]));
+        return REFUSE(l, o, -EINVAL, "weights '%.80s' are missing", str(o->input[1]));
     if ((*w)->n_dims != 4)
-        return FAIL(l, -ENOSYS, "Conv '%.80s': weights have %zu dimensions, only 2-D "
-                    "convolutions (4) are supported", label(o), (*w)->n_dims);
-    for (int i = 0; i < 4; i++)
-        if ((*w)->dims[i] < 1 || (*w)->dims[i] > (i < 2 ? FSR_NN_MAX_CHANNELS : FSR_NN_MAX_KERNEL))
-            return FAIL(l, -E2BIG, "Conv '%.80s': dimension %d of its weights is %lld, outside "
-                        "1 to %d", label(o), i, (long long)(*w)->dims[i],
-                        i < 2 ? FSR_NN_MAX_CHANNELS : FSR_NN_MAX_KERNEL);
+        return REFUSE(l, o, -ENOSYS, "weights have %zu dimensions, only 2-D convolutions (4) are supported",
+                      (*w)->n_dims);
+    for (int i = 0; i < 4; i++) {
+        const int max = i < 2 ? FSR_NN_MAX_CHANNELS : FSR_NN_MAX_KERNEL;
+
+        if ((*w)->dims[i] < 1 || (*w)->dims[i] > max)
+            return REFUSE(l, o, -E2BIG, "dimension %d of its weights is %lld, outside 1 to %d", i,
+                          (long long)(*w)->dims[i], max);
+    }
     return 0;
 }
 
-int fsr_load_conv(Loader *l, const OnnxNode *o)
+int fsr_load_conv(Loader *l, const OnnxNode *o, int src)
 {
     const int64_t groups = fsr_load_attr_int(o, "group", 1);
     const OnnxTensor *w;
-    FsrNode *n, *in;
-    int src, ret, depthwise;
+    FsrNode *n, *in = &l->net->nodes[src];
+    int ret, depthwise;
 
-    if ((ret = fsr_load_check_inputs(l, o, 2, 3)) < 0 ||
-        (src = ret = fsr_load_resolve(l, str(o->input[0]))) < 0 || (ret = conv_weights(l, o, &w)) < 0)
+    if ((ret = conv_weights(l, o, &w)) < 0)
         return ret;
-    in = &l->net->nodes[src];
     if (in->rank != 4)
-        return FAIL(l, -ENOSYS, "Conv '%.80s': its input has %d dimensions, must have 4", label(o),
-                    in->rank);
+        return REFUSE(l, o, -ENOSYS, "its input has %d dimensions, must have 4", in->rank);
     if (groups < 1 || groups > FSR_NN_MAX_CHANNELS || w->dims[1] * groups > FSR_NN_MAX_CHANNELS ||
         w->dims[0] % groups)
-        return FAIL(l, -EINVAL, "Conv '%.80s': %lld groups do not divide its planes", label(o),
-                    (long long)groups);
+        return REFUSE(l, o, -EINVAL, "%lld groups do not divide its planes", (long long)groups);
     if (!in->channels)
         in->channels = (int)(w->dims[1] * groups);
     if (in->channels != w->dims[1] * groups)
-        return FAIL(l, -EINVAL, "Conv '%.80s': weights are for %lld planes, its input has %d",
-                    label(o), (long long)(w->dims[1] * groups), in->channels);
+        return REFUSE(l, o, -EINVAL, "weights are for %lld planes, its input has %d",
+                      (long long)(w->dims[1] * groups), in->channels);
     depthwise   = groups > 1 && w->dims[1] == 1 && w->dims[0] == groups;
-    n = fsr_load_add_node(l, depthwise ? FSR_OP_DEPTHWISE : FSR_OP_CONV, label(o));
-    n->nb_in    = 1;
-    n->in[0]    = src;
-    n->scale    = in->scale;
+    n = fsr_load_derive(l, o, depthwise ? FSR_OP_DEPTHWISE : FSR_OP_CONV, src);
     n->channels = (int)w->dims[0];
     n->kh       = (int)w->dims[2];
     n->kw       = (int)w->dims[3];
-    if ((ret = conv_attrs(l, o, n)) < 0 || (ret = fsr_load_read_tensor(l, w, &n->weights)) < 0 ||
-        (ret = spread_groups(l, o, n, in->channels, depthwise ? 1 : (int)groups)) < 0 ||
-        (ret = conv_bias(l, o, n)) < 0)
+    if ((ret = conv_attrs(l, o, n)) < 0 ||
+        (ret = fsr_load_read_tensor(l, w, FSR_LOAD_FLOATS, &n->weights)) < 0 ||
+        (ret = spread_groups(l, o, n, in->channels, depthwise ? 1 : (int)groups)) < 0)
         return ret;
-    return l->net->nb_nodes - 1;
+    return conv_bias(l, o, n);
 }
 
 /* ---- ConvTranspose: convolution, pixel shuffle, and what is too much taken away -------- */
@@ -243,9 +234,9 @@ static int fill_transposed(Loader *l, const OnnxNode *o, FsrNode *n, const OnnxT
     n->bias    = calloc(n->channels, sizeof(*n->bias));
     bias       = calloc(planes, sizeof(*bias));
     if (!n->weights || !n->bias || !bias)
-        ret = FAIL(l, -ENOMEM, "out of memory");
-    else if ((ret = fsr_load_read_tensor(l, w, &v)) >= 0 && o->n_input > 2 && *str(o->input[2]))
-        ret = fsr_load_per_plane(l, o, o->input[2], planes, 1, bias);
+        ret = -ENOMEM;
+    else if ((ret = fsr_load_read_tensor(l, w, FSR_LOAD_FLOATS, &v)) >= 0 && fsr_load_has_input(o, 2))
+        ret = fsr_load_per_plane(l, o, 2, planes, 1, bias);
     if (ret >= 0) {
         split_phases(n, v, in_planes, planes, groups, x, y);
         for (int c = 0; c < n->channels; c++)
@@ -257,35 +248,34 @@ static int fill_transposed(Loader *l, const OnnxNode *o, FsrNode *n, const OnnxT
 }
 
 /* Attributes -> both axes and the result's size where the file gives it. */
-static int transposed_attrs(Loader *l, const OnnxNode *o, FsrNode *n, Stretch *x, Stretch *y, int *fixed)
+static int transposed_attrs(Loader *l, const OnnxNode *o, FsrNode *n, Stretch *x, Stretch *y)
 {
-    const OnnxAttr *extra = fsr_load_find_attr(o, "output_padding"), *k = fsr_load_find_attr(o, "kernel_shape");
-    const OnnxAttr *shape = fsr_load_find_attr(o, "output_shape");
-    const size_t nb = shape ? shape->n_ints : 0;
-    int ret;
+    int64_t shape[4] = { 0 };
+    int     nb, extra_x = 0, extra_y = 0, ret = fsr_load_window(l, o, n);
 
-    if ((ret = fsr_load_window(l, o, n)) < 0)
+    if (ret < 0 || (ret = pair(l, o, "output_padding", 0, FSR_NN_MAX_KERNEL, &extra_x, &extra_y)) < 0 ||
+        (ret = nb = fsr_load_ints(l, o, "output_shape", FSR_LOAD_NO_INPUT, shape, 4)) < 0)
         return ret;
-    if ((extra && (extra->n_ints != 2 || extra->ints[0] < 0 || extra->ints[1] < 0 ||
-                   extra->ints[0] > FSR_NN_MAX_KERNEL || extra->ints[1] > FSR_NN_MAX_KERNEL)) ||
-        (k && (k->n_ints != 2 || k->ints[0] != y->k || k->ints[1] != x->k)) ||
-        (shape && ((nb != 2 && nb != 4) || shape->ints[nb - 2] < 1 || shape->ints[nb - 1] < 1 ||
-                   shape->ints[nb - 2] > FSR_NN_MAX_SIZE || shape->ints[nb - 1] > FSR_NN_MAX_SIZE)))
-        return FAIL(l, -EINVAL, "ConvTranspose '%.80s': output_padding, kernel_shape or output_shape is "
-                    "out of range", label(o));
+    x->k = n->kw;
+    y->k = n->kh;
     x->s = n->sx;
     y->s = n->sy;
     x->dilation = n->dx;
     y->dilation = n->dy;
-    fixed[0] = shape ? (int)shape->ints[nb - 1] : 0;
-    fixed[1] = shape ? (int)shape->ints[nb - 2] : 0;
-    if (shape)
+    if (fsr_load_find_attr(o, "output_shape")) {
+        const int64_t *size = shape + (nb == 4 ? 2 : 0);        /* with the batch and planes, or without */
+
+        if ((nb != 2 && nb != 4) || size[0] < 1 || size[1] < 1 || size[0] > FSR_NN_MAX_SIZE ||
+            size[1] > FSR_NN_MAX_SIZE)
+            return REFUSE(l, o, -EINVAL, "output_shape is out of range");
+        n->h = (int)size[0];
+        n->w = (int)size[1];
         n->pad_left = n->pad_top = n->pad_right = n->pad_bottom = 0;
-    if (!stretch(x, n->pad_left, n->pad_right, extra ? (int)extra->ints[1] : 0, shape ? FSR_SAME_NO : n->same) ||
-        !stretch(y, n->pad_top, n->pad_bottom, extra ? (int)extra->ints[0] : 0, shape ? FSR_SAME_NO : n->same))
-        return FAIL(l, -ENOSYS, "ConvTranspose '%.80s': pads larger than its kernel, or a kernel this large "
-                    "are not supported", label(o));
-    if (shape) {                /* room for a result that is a little larger than what is made */
+    }
+    if (!stretch(x, n->pad_left, n->pad_right, extra_x, n->w ? FSR_SAME_NO : n->same) ||
+        !stretch(y, n->pad_top, n->pad_bottom, extra_y, n->w ? FSR_SAME_NO : n->same))
+        return REFUSE(l, o, -ENOSYS, "pads larger than its kernel, or a kernel this large are not supported");
+    if (n->w) {                 /* room for a result that is a little larger than what is made */
         x->more++;
         y->more++;
         x->surplus += x->s;
@@ -294,66 +284,55 @@ static int transposed_attrs(Loader *l, const OnnxNode *o, FsrNode *n, Stretch *x
     return 0;
 }
 
-int fsr_load_conv_transpose(Loader *l, const OnnxNode *o)
+int fsr_load_conv_transpose(Loader *l, const OnnxNode *o, int src)
 {
-    const int64_t groups = fsr_load_attr_int(o, "group", 1);
-    const OnnxTensor *w;
+    const OnnxTensor *w      = fsr_load_find_tensor(l, str(o->input[1]));
+    const FsrNode    *in     = &l->net->nodes[src];
+    const int64_t     groups = fsr_load_attr_int(o, "group", 1);
     Stretch  x, y;
     FsrNode *n, attrs = { 0 };
-    int src, ret, scale, fixed[2] = { 0 };
+    int      ret, planes;
 
-    if ((src = fsr_load_picture(l, o, 3, " auto_pad dilations group kernel_shape pads strides "
-                                "output_padding output_shape ")) < 0)
-        return src;
-    if (!(w = o->n_input > 1 ? fsr_load_find_tensor(l, str(o->input[1])) : NULL) || w->n_dims != 4)
-        return FAIL(l, -EINVAL, "ConvTranspose '%.80s': its weights are missing or not 4-D", label(o));
-    if (w->dims[0] != l->net->nodes[src].channels || w->dims[1] < 1 || groups < 1 ||
-        w->dims[0] % groups || w->dims[1] > FSR_NN_MAX_CHANNELS / groups || w->dims[2] < 1 ||
-        w->dims[3] < 1 || w->dims[2] > 4 * FSR_NN_MAX_KERNEL || w->dims[3] > 4 * FSR_NN_MAX_KERNEL)
-        return FAIL(l, -ENOSYS, "ConvTranspose '%.80s': its weights do not fit its input, or are too "
-                    "large", label(o));
-    attrs.kw = x.k = (int)w->dims[3];
-    attrs.kh = y.k = (int)w->dims[2];
-    if ((ret = transposed_attrs(l, o, &attrs, &x, &y, fixed)) < 0)
+    if (!w || w->n_dims != 4)
+        return REFUSE(l, o, -EINVAL, "its weights are missing or not 4-D");
+    if (w->dims[0] != in->channels || w->dims[1] < 1 || groups < 1 || w->dims[0] % groups ||
+        w->dims[1] > FSR_NN_MAX_CHANNELS / groups || w->dims[2] < 1 || w->dims[3] < 1 ||
+        w->dims[2] > MAX_TRANSPOSED || w->dims[3] > MAX_TRANSPOSED)
+        return REFUSE(l, o, -ENOSYS, "its weights do not fit its input, or are too large");
+    attrs.kw = (int)w->dims[3];
+    attrs.kh = (int)w->dims[2];
+    if ((ret = transposed_attrs(l, o, &attrs, &x, &y)) < 0)
         return ret;
-    scale = l->net->nodes[src].scale * x.s;
-    if (x.s > FSR_NN_MAX_SCALE || y.s > FSR_NN_MAX_SCALE || scale > FSR_NN_MAX_SCALE ||
-        w->dims[1] * groups * x.s * y.s > FSR_NN_MAX_CHANNELS)
-        return FAIL(l, -ENOSYS, "ConvTranspose '%.80s': enlargement by %dx%d is not supported", label(o),
-                    x.s, y.s);
-    if (x.s != y.s || x.more || y.more || x.surplus || y.surplus || !scale) {
-        scale = 0;
-        l->net->whole = 1;
-    }
-    n = fsr_load_add_node(l, FSR_OP_CONV, label(o));
-    n->nb_in      = 1;
-    n->in[0]      = src;
-    n->scale      = scale ? scale / x.s : 0;
-    n->channels   = (int)(w->dims[1] * groups) * x.s * y.s;
+    planes = (int)(w->dims[1] * groups);
+    if (x.s > FSR_NN_MAX_SCALE || y.s > FSR_NN_MAX_SCALE || in->scale * x.s > FSR_NN_MAX_SCALE ||
+        planes * x.s * y.s > FSR_NN_MAX_CHANNELS)
+        return REFUSE(l, o, -ENOSYS, "enlargement by %dx%d is not supported", x.s, y.s);
+    n = fsr_load_derive(l, o, FSR_OP_CONV, src);
+    n->channels   = planes * x.s * y.s;
     n->kw         = x.size;
     n->kh         = y.size;
-    n->sx         = n->sy = 1;
+    n->sx         = n->sy = n->dx = n->dy = 1;
     n->pad_left   = -x.first;
     n->pad_top    = -y.first;
     n->pad_right  = x.more + x.size - 1 + x.first;
     n->pad_bottom = y.more + y.size - 1 + y.first;
+    if (x.s != y.s || x.more || y.more || x.surplus || y.surplus)
+        n->scale = 0;
     if ((ret = fill_transposed(l, o, n, w, (int)groups, &x, &y)) < 0)
         return ret;
-    n = fsr_load_add_node(l, FSR_OP_SHUFFLE, label(o));
-    n->nb_in    = 1;
-    n->in[0]    = l->net->nb_nodes - 2;
+    n = fsr_load_derive(l, o, FSR_OP_SHUFFLE, l->net->nb_nodes - 1);
     n->block    = x.s;
     n->block_y  = y.s;
     n->crd      = 1;
-    n->channels = (int)(w->dims[1] * groups);
-    n->scale    = scale;
-    if (x.surplus || y.surplus || fixed[0]) {
+    n->channels = planes;
+    n->scale   *= x.s;
+    if (x.surplus || y.surplus || attrs.w) {
         n = fsr_load_add_sized(l, o, FSR_OP_PAD, l->net->nb_nodes - 1);
         n->pad_right  = -x.surplus;
         n->pad_bottom = -y.surplus;
         n->same       = attrs.same;
-        n->w          = fixed[0];
-        n->h          = fixed[1];
+        n->w          = attrs.w;
+        n->h          = attrs.h;
     }
-    return l->net->nb_nodes - 1;
+    return 0;
 }

@@ -22,6 +22,11 @@ typedef struct Ints {
 /* 0, NOT_CONSTANT or an error with its message. */
 static int fold(Loader *l, const char *name, Ints *out, int depth);
 
+static int fold_input(Loader *l, const OnnxNode *o, size_t i, Ints *out, int depth)
+{
+    return i < o->n_input ? fold(l, str(o->input[i]), out, depth + 1) : NOT_CONSTANT;
+}
+
 static int fold_stored(Loader *l, const OnnxTensor *t, Ints *out)
 {
     int ret = fsr_load_read_ints(l, t, out->v, FSR_LOAD_MAX_INTS);
@@ -33,11 +38,13 @@ static int fold_stored(Loader *l, const OnnxTensor *t, Ints *out)
 
 static int fold_shape(Loader *l, const OnnxNode *o, Ints *out)
 {
-    const int src = o->n_attribute ? 0 : fsr_load_resolve(l, str(o->input[0]));
     const FsrNode *n;
+    int src;
 
-    if (src < 0 || o->n_attribute)      /* a part of the shape */
-        return src < 0 ? src : NOT_CONSTANT;
+    if (o->n_attribute || !o->n_input)      /* a part of the shape */
+        return NOT_CONSTANT;
+    if ((src = fsr_load_resolve(l, str(o->input[0]))) < 0)
+        return src;
     n = &l->net->nodes[src];
     out->nb = out->cols = n->rank;
     for (int i = 0; i < n->rank; i++)
@@ -57,7 +64,7 @@ static int fold_slice(Loader *l, const OnnxNode *o, Ints *out, int depth)
     int     first, rows, ret;
 
     for (size_t i = 1; i < 5 && i < o->n_input; i++) {
-        if ((ret = fold(l, str(o->input[i]), &arg, depth)) != 0)
+        if ((ret = fold_input(l, o, i, &arg, depth)) != 0)
             return ret;
         if (arg.nb != 1 || arg.v[0] == UNKNOWN || (i == 3 && arg.v[0] != 0))
             return NOT_CONSTANT;
@@ -83,7 +90,7 @@ static int fold_concat(Loader *l, const OnnxNode *o, Ints *out, int depth)
 
     out->nb = 0;
     for (size_t i = 0; i < o->n_input; i++) {
-        if ((ret = fold(l, str(o->input[i]), &part, depth)) != 0)
+        if ((ret = fold_input(l, o, i, &part, depth)) != 0)
             return ret;
         if (out->nb + part.nb > FSR_LOAD_MAX_INTS || part.cols != part.nb)
             return NOT_CONSTANT;
@@ -124,7 +131,7 @@ static int fold_transpose(Ints *out)
 static int fold_reshape(Loader *l, const OnnxNode *o, Ints *out, int depth)
 {
     Ints shape;
-    int  ret = o->n_input > 1 ? fold(l, str(o->input[1]), &shape, depth) : NOT_CONSTANT;
+    int  ret = fold_input(l, o, 1, &shape, depth);
 
     if (ret)
         return ret;
@@ -141,7 +148,7 @@ static int fold_gather(Loader *l, const OnnxNode *o, Ints *out, int depth)
 {
     const Ints in = *out;
     Ints index;
-    int  ret = o->n_input > 1 ? fold(l, str(o->input[1]), &index, depth) : NOT_CONSTANT;
+    int  ret = fold_input(l, o, 1, &index, depth);
 
     for (int i = 0; !ret && i < index.nb; i++) {
         const int64_t k = index.v[i] < 0 ? index.v[i] + in.nb : index.v[i];
@@ -158,7 +165,8 @@ static int fold(Loader *l, const char *name, Ints *out, int depth)
 {
     static const char *const same[] = { "Cast", "Identity", "Squeeze", "Unsqueeze" };
     const OnnxTensor *t = fsr_load_find_stored(l, name);
-    const OnnxNode   *o = t ? NULL : fsr_load_find_producer(l, name);
+    const int         i = t ? -1 : fsr_load_find_producer(l, name);
+    const OnnxNode   *o = i < 0 ? NULL : l->graph->node[i];
     const char       *op = o ? str(o->op_type) : "";
     int ret;
 
@@ -166,39 +174,42 @@ static int fold(Loader *l, const char *name, Ints *out, int depth)
         return FAIL(l, -E2BIG, "computes with constants in more than %d steps", MAX_STEPS);
     if (t)
         return fold_stored(l, t, out);
-    if (!o || !o->n_input || depth == MAX_DEPTH)
+    if (!o || depth == MAX_DEPTH)
         return NOT_CONSTANT;
     if (!strcmp(op, "Shape"))
         return fold_shape(l, o, out);
     if (!strcmp(op, "Concat"))
-        return fold_concat(l, o, out, depth + 1);
-    if ((ret = fold(l, str(o->input[0]), out, depth + 1)) != 0)
+        return fold_concat(l, o, out, depth);
+    if ((ret = fold_input(l, o, 0, out, depth)) != 0)
         return ret;
-    for (int i = 0; i < 4; i++)
-        if (!strcmp(op, same[i]))
+    for (int k = 0; k < 4; k++)
+        if (!strcmp(op, same[k]))
             return 0;
-    return !strcmp(op, "Slice")           ? fold_slice(l, o, out, depth + 1) :
+    return !strcmp(op, "Slice")           ? fold_slice(l, o, out, depth) :
            !strcmp(op, "ConstantOfShape") ? fold_of_shape(l, o, out) :
            !strcmp(op, "Transpose")       ? fold_transpose(out) :
-           !strcmp(op, "Reshape")         ? fold_reshape(l, o, out, depth + 1) :
-           !strcmp(op, "Gather")          ? fold_gather(l, o, out, depth + 1) : NOT_CONSTANT;
+           !strcmp(op, "Reshape")         ? fold_reshape(l, o, out, depth) :
+           !strcmp(op, "Gather")          ? fold_gather(l, o, out, depth) : NOT_CONSTANT;
 }
 
-int fsr_load_ints(Loader *l, const OnnxNode *o, const char *what, const char *name, int64_t *v, int max)
+int fsr_load_ints(Loader *l, const OnnxNode *o, const char *attr, size_t i, int64_t *v, int max)
 {
-    Ints in;
-    int  ret = fold(l, name, &in, 0);
+    const OnnxAttr *a  = fsr_load_find_attr(o, attr);
+    Ints            in = { .nb = 0 };
+    const int64_t  *from = a ? a->ints : in.v;
+    const int       ret = a || !fsr_load_has_input(o, i) ? 0 : fold(l, o->input[i], &in, 0);
+    const size_t    nb  = a ? a->n_ints : (size_t)in.nb;
 
     if (ret < 0)
         return ret;
     if (ret == NOT_CONSTANT)
-        return FAIL(l, -ENOSYS, "%s '%.80s': its %s are not constant", o->op_type, label(o), what);
-    if (in.nb > max)
-        return FAIL(l, -EINVAL, "%s '%.80s': too many %s", o->op_type, label(o), what);
-    for (int i = 0; i < in.nb; i++) {
-        if (in.v[i] == UNKNOWN)
-            return FAIL(l, -ENOSYS, "%s '%.80s': its %s depend on the picture's size", o->op_type, label(o), what);
-        v[i] = in.v[i];
+        return REFUSE(l, o, -ENOSYS, "its %s are not constant", attr);
+    if (nb > (size_t)max)
+        return REFUSE(l, o, -EINVAL, "too many %s", attr);
+    for (size_t k = 0; k < nb; k++) {
+        if (from[k] == UNKNOWN)
+            return REFUSE(l, o, -ENOSYS, "its %s depend on the picture's size", attr);
+        v[k] = from[k];
     }
-    return in.nb;
+    return (int)nb;
 }

@@ -25,77 +25,57 @@ int fsr_load_add_const(Loader *l, const char *name, const OnnxTensor *t)
     n->channels = (int)dims[1];
     n->h        = (int)dims[2];
     n->w        = (int)dims[3];
-    l->net->whole = 1;
-    ret = fsr_load_read_tensor(l, t, &n->weights);
+    ret = fsr_load_read_tensor(l, t, FSR_LOAD_FLOATS, &n->weights);
     return ret < 0 ? ret : l->net->nb_nodes - 1;
 }
 
-/* Scale and zero point for each plane; type: of the zero point, 0 without one. */
-static int quantization(Loader *l, const OnnxNode *o, const FsrNode *in, float *scale, float *zero,
-                        int *type)
+/* Node with scale and zero point of each plane; type: of the zero point, 0 without one. */
+static int add_quantization(Loader *l, const OnnxNode *o, int src, FsrMap map, FsrNode **n, int *type)
 {
-    const OnnxTensor *s = fsr_load_find_stored(l, str(o->input[1])), *z = NULL;
+    const FsrNode    *in    = &l->net->nodes[src];
+    const OnnxTensor *scale = fsr_load_find_stored(l, str(o->input[1]));
+    const OnnxTensor *zero  = fsr_load_has_input(o, 2) ? fsr_load_find_stored(l, o->input[2]) : NULL;
     int64_t count;
     int     ret, axis;
 
-    if (!s)
-        return FAIL(l, -ENOSYS, "%s '%.80s': its scale is not constant", o->op_type, label(o));
-    if ((ret = fsr_load_tensor_count(l, s, &count)) < 0)
+    if (!scale)
+        return REFUSE(l, o, -ENOSYS, "its scale is not constant");
+    if ((ret = fsr_load_tensor_count(l, scale, &count)) < 0)
         return ret;
     if (count > 1 && (axis = fsr_load_axis(l, o, in, fsr_load_attr_int(o, "axis", 1))) != 1)
-        return axis < 0 ? axis : FAIL(l, -ENOSYS, "%s '%.80s': only one scale for each plane is supported",
-                                      o->op_type, label(o));
-    if ((ret = fsr_load_per_plane(l, o, o->input[1], in->channels, 1, scale)) < 0)
-        return ret;
-    *type = 0;
-    if (o->n_input < 3 || !*str(o->input[2]))
-        return 0;
-    if ((z = fsr_load_find_stored(l, o->input[2])))
-        *type = z->data_type;
-    return fsr_load_per_plane(l, o, o->input[2], in->channels, 1, zero);
+        return axis < 0 ? axis : REFUSE(l, o, -ENOSYS, "only one scale for each plane is supported");
+    if (!(*n = fsr_load_add_map(l, o, src, map)))
+        return -ENOMEM;
+    *type = zero ? zero->data_type : 0;
+    ret = fsr_load_per_plane(l, o, 1, in->channels, 1, (*n)->weights);
+    return ret < 0 || !fsr_load_has_input(o, 2) ? ret : fsr_load_per_plane(l, o, 2, in->channels, 1, (*n)->bias);
 }
 
-static int add_quantization(Loader *l, const OnnxNode *o, FsrMap map, int *type)
+int fsr_load_quantize(Loader *l, const OnnxNode *o, int src)
 {
-    const int src = fsr_load_one_input(l, o, 3, " axis ");
-    int ret, at;
-
-    if (src < 0 || (ret = fsr_load_check_inputs(l, o, 2, 3)) < 0)
-        return src < 0 ? src : ret;
-    if ((at = fsr_load_add_map(l, o, src, map)) < 0)
-        return at;
-    ret = quantization(l, o, &l->net->nodes[src], l->net->nodes[at].weights, l->net->nodes[at].bias, type);
-    return ret < 0 ? ret : at;
-}
-
-int fsr_load_quantize(Loader *l, const OnnxNode *o)
-{
-    int      type, at = add_quantization(l, o, FSR_MAP_QUANTIZE, &type);
     FsrNode *n;
+    int      type, ret = add_quantization(l, o, src, FSR_MAP_QUANTIZE, &n, &type);
 
-    if (at < 0)
-        return at;
-    n = &l->net->nodes[at];
+    if (ret < 0)
+        return ret;
     if (type != 0 && type != TYPE_UINT8 && type != TYPE_INT8)
-        return FAIL(l, -ENOSYS, "QuantizeLinear '%.80s': only uint8 and int8 are supported", label(o));
+        return REFUSE(l, o, -ENOSYS, "only uint8 and int8 are supported");
     for (int c = 0; c < n->channels; c++)
         if (!(n->weights[c] > 0))
-            return FAIL(l, -EINVAL, "QuantizeLinear '%.80s': a scale is not positive", label(o));
+            return REFUSE(l, o, -EINVAL, "a scale is not positive");
     n->low = type == TYPE_INT8 ? -128 : 0;
     n->top = type == TYPE_INT8 ? 127 : 255;
-    return at;
+    return 0;
 }
 
-int fsr_load_dequantize(Loader *l, const OnnxNode *o)
+int fsr_load_dequantize(Loader *l, const OnnxNode *o, int src)
 {
-    int      type, at = add_quantization(l, o, FSR_MAP_AFFINE, &type);
     FsrNode *n;
+    int      type, ret = add_quantization(l, o, src, FSR_MAP_AFFINE, &n, &type);
 
-    for (int c = 0; at >= 0 && c < l->net->nodes[at].channels; c++) {
-        n = &l->net->nodes[at];
+    for (int c = 0; ret >= 0 && c < n->channels; c++)
         n->bias[c] *= -n->weights[c];
-    }
-    return at;
+    return ret;
 }
 
 /* Constant number i of x, whose scale (count values) belongs to a dimension with `inner` values behind. */
@@ -114,15 +94,15 @@ OnnxTensor *fsr_load_fold(Loader *l, const OnnxNode *o)
     OnnxTensor *t = NULL;
     float  *v[3] = { NULL };
     int64_t n[3] = { 0 }, axis = fsr_load_attr_int(o, "axis", 1), inner = 1;
-    int     ret = fsr_load_check_inputs(l, o, 2, 3);
+    int     ret = 0;
 
-    for (size_t i = 0; ret >= 0 && i < o->n_input && *str(o->input[i]); i++) {
+    for (size_t i = 0; ret >= 0 && i < 3 && fsr_load_has_input(o, i); i++) {
         if (!(in[i] = fsr_load_find_stored(l, o->input[i])))
             return NULL;
         ret = fsr_load_tensor_count(l, in[i], &n[i]);
     }
     for (int i = 0; ret >= 0 && i < 3 && in[i]; i++)
-        ret = fsr_load_read_numbers(l, in[i], &v[i]);
+        ret = fsr_load_read_tensor(l, in[i], FSR_LOAD_NUMBERS, &v[i]);
     axis += axis < 0 && in[0] ? (int64_t)in[0]->n_dims : 0;
     if (ret >= 0 && in[1] && n[0] > 0 && n[1] > 0 && (!in[2] || n[2] == n[1]) &&
         (n[1] == 1 || (axis >= 0 && axis < (int64_t)in[0]->n_dims && in[0]->dims[axis] == n[1])) &&
