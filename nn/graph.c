@@ -35,51 +35,54 @@ int fsr_slice_count(const int64_t *range, int n, int *first)
     return a > b ? (int)((a - b - 1) / (step == INT64_MIN ? INT64_MAX : -step) + 1) : 0;
 }
 
-static void widen(FsrMargin *m, int left, int right, int top, int bottom)
+static void widen(FsrMargin *m, const FsrMargin *by)
 {
-    if (m->left < left)
-        m->left = left;
-    if (m->right < right)
-        m->right = right;
-    if (m->top < top)
-        m->top = top;
-    if (m->bottom < bottom)
-        m->bottom = bottom;
+    m->left   = fsr_max(m->left, by->left);
+    m->right  = fsr_max(m->right, by->right);
+    m->top    = fsr_max(m->top, by->top);
+    m->bottom = fsr_max(m->bottom, by->bottom);
 }
 
-static int up(int a, int b)
+/* What node n must hold around a tile -> what its inputs must. */
+static FsrMargin margin_of_inputs(const FsrNode *n)
 {
-    return (a + b - 1) / b;
+    FsrMargin m = n->margin;
+
+    if (n->op == FSR_OP_CONV) {
+        m.left   += n->pad_left;
+        m.right  += n->kw - 1 - n->pad_left;
+        m.top    += n->pad_top;
+        m.bottom += n->kh - 1 - n->pad_top;
+    } else if (n->op == FSR_OP_SHUFFLE) {
+        m.left   = fsr_ceil_div(m.left, n->block);
+        m.right  = fsr_ceil_div(m.right, n->block);
+        m.top    = fsr_ceil_div(m.top, n->block);
+        m.bottom = fsr_ceil_div(m.bottom, n->block);
+    }
+    return m;
 }
 
-int fsr_graph_margins(const FsrNet *net, FsrMargin *margins)
+static int reach(const FsrMargin *m)
 {
-    memset(margins, 0, net->nb_nodes * sizeof(*margins));
+    return fsr_max(fsr_max(m->left, m->right), fsr_max(m->top, m->bottom));
+}
+
+/* So that the output tile can be made from values without padding; the same for all inputs. */
+static int set_margins(FsrNet *net)
+{
     for (int i = net->nb_nodes - 1; i >= net->nb_inputs; i--) {
-        const FsrNode *n = &net->nodes[i];
-        FsrMargin m = margins[i];
+        const FsrNode  *n = &net->nodes[i];
+        const FsrMargin m = margin_of_inputs(n);
 
-        if (n->op == FSR_OP_CONV) {
-            m.left   += n->pad_left;
-            m.right  += n->kw - 1 - n->pad_left;
-            m.top    += n->pad_top;
-            m.bottom += n->kh - 1 - n->pad_top;
-        } else if (n->op == FSR_OP_SHUFFLE) {
-            m.left   = up(m.left, n->block);
-            m.right  = up(m.right, n->block);
-            m.top    = up(m.top, n->block);
-            m.bottom = up(m.bottom, n->block);
-        }
-        if (m.left > FSR_NN_MAX_HALO || m.right > FSR_NN_MAX_HALO ||
-            m.top > FSR_NN_MAX_HALO || m.bottom > FSR_NN_MAX_HALO)
+        if (reach(&m) > FSR_NN_MAX_HALO)
             return -ENOSYS;
         for (int j = 0; j < n->nb_in; j++)
-            widen(&margins[n->in[j]], m.left, m.right, m.top, m.bottom);
+            widen(&net->nodes[n->in[j]].margin, &m);
     }
-    for (int i = 1; i < net->nb_inputs; i++)        /* one for all inputs */
-        widen(&margins[0], margins[i].left, margins[i].right, margins[i].top, margins[i].bottom);
     for (int i = 1; i < net->nb_inputs; i++)
-        margins[i] = margins[0];
+        widen(&net->nodes[0].margin, &net->nodes[i].margin);
+    for (int i = 1; i < net->nb_inputs; i++)
+        net->nodes[i].margin = net->nodes[0].margin;
     return 0;
 }
 
@@ -201,42 +204,31 @@ void fsr_graph_simplify(FsrNet *net)
 
 int fsr_graph_describe(FsrNet *net)
 {
-    FsrMargin  *margins = malloc(net->nb_nodes * sizeof(*margins));
-    FsrNetInfo *info    = &net->info;
-    double      macs    = 0;
-    int         ret;
+    FsrNetInfo *info = &net->info;
+    double      macs = 0;
 
-    if (!margins)
-        return -ENOMEM;
-    ret = net->whole ? 0 : fsr_graph_margins(net, margins);
-    if (ret >= 0 && !net->whole) {
-        const FsrMargin m = margins[0];
-        int h = m.left > m.right ? m.left : m.right;
-        int v = m.top > m.bottom ? m.top : m.bottom;
-        info->halo = h > v ? h : v;
-    }
-    free(margins);
-    if (ret < 0)
-        return ret;
-
-    info->weights = 0;
+    if (!net->whole && set_margins(net) < 0)
+        return -ENOSYS;
     for (int i = 0; i < net->nb_nodes; i++) {
         const FsrNode *n = &net->nodes[i];
+
         macs += (double)fsr_node_macs(net, n) * n->scale * n->scale;
         if (n->op == FSR_OP_CONV || n->op == FSR_OP_DEPTHWISE)
             info->weights += fsr_node_macs(net, n) + n->channels;
         else if (n->op == FSR_OP_GEMM)
             info->weights += (n->kw + 1LL) * n->w;
     }
-    info->in_planes  = info->out_planes = 0;
     info->nb_inputs  = net->nb_inputs;
     info->nb_outputs = net->nb_outputs;
     for (int i = 0; i < net->nb_inputs; i++)
         info->in_planes += net->nodes[i].channels;
     for (int i = 0; i < net->nb_outputs; i++)
         info->out_planes += net->nodes[net->outputs[i]].channels;
-    info->whole      = net->whole;
-    info->scale      = net->whole ? 0 : net->nodes[net->output].scale;
-    info->macs       = net->whole ? 0 : macs / info->scale / info->scale;
+    info->whole = net->whole;
+    if (!net->whole) {
+        info->halo  = reach(&net->nodes[0].margin);
+        info->scale = net->nodes[net->output].scale;
+        info->macs  = macs / info->scale / info->scale;
+    }
     return 0;
 }

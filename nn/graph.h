@@ -102,6 +102,7 @@ typedef struct FsrNode {
     int    in[FSR_NN_MAX_INPUTS];
     int    channels;
     int    scale;
+    FsrMargin margin;               /* strips: what the value must hold around a tile */
     int    relu;                    /* conv, add: clamp the result at zero */
     float  top, low;                /* conv of a whole network: at top too; 0: not. quantize */
     FsrMap map;                     /* map; its factors are in weights and bias */
@@ -158,19 +159,36 @@ int fsr_slice_count(const int64_t *range, int n, int *first);
 int fsr_nn_fail(char *err, size_t err_size, int code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Fills margins[nb_nodes]: what each value must hold around a tile so that the
- * output tile can be made from values without padding. -ENOSYS when it exceeds
- * FSR_NN_MAX_HALO. */
-int fsr_graph_margins(const FsrNet *net, FsrMargin *margins);
-
 /* Drops nodes that do not reach the output, and merges each Relu into the convolution or
  * sum and each affine map (batch normalization) into the convolution that makes its input,
  * where nobody else reads that. Of whole networks also each Clip from 0 on, and repeating
  * samples (Resize) waits for operators that work on each sample by itself. */
 void fsr_graph_simplify(FsrNet *net);
 
-/* Fills net->info. Error as fsr_graph_margins, or -ENOMEM. */
+/* Fills net->info and, for strips, the margins of all values. -ENOSYS when one exceeds
+ * FSR_NN_MAX_HALO. */
 int fsr_graph_describe(FsrNet *net);
+
+static inline int fsr_min(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static inline int fsr_max(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static inline int fsr_ceil_div(int a, int b)
+{
+    return (a + b - 1) / b;
+}
+
+/* The operators on two values. */
+static inline int fsr_is_binary(FsrOp op)
+{
+    return op == FSR_OP_ADD || op == FSR_OP_SUB || op == FSR_OP_MUL || op == FSR_OP_PRELU;
+}
 
 /* The values that a run delivers: all outputs, or one node that has them all. */
 static inline int fsr_nb_results(const FsrNet *net)

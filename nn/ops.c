@@ -2,6 +2,7 @@
 #include "nn/ops.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "nn/kernels.h"
 
@@ -125,6 +126,61 @@ void fsr_ops_interleave(float *dst, const float *src, size_t plane, int planes, 
     for (int x = 0; x < width; x++, dst += stride)
         for (int c = 0; c < planes; c++)
             dst[c] = src[c * plane + x];
+}
+
+void fsr_ops_copy(float *dst, int dst_stride, const float *src, int src_stride, int planes, int width)
+{
+    for (int x = 0; x < width; x++, dst += dst_stride, src += src_stride)
+        memcpy(dst, src, planes * sizeof(*dst));
+}
+
+void fsr_ops_shuffle(const FsrNode *n, float *dst, int dst_stride, const float *src, int src_stride,
+                     int px, int py, int width)
+{
+    const int b = n->block, plane = n->crd ? b * n->block_y : 1, phase = n->crd ? 1 : n->channels;
+
+    src += py * b * phase;
+    if (n->channels == 1 && px == 0 && width % b == 0) {    /* the usual last layer */
+        for (int x = 0; x < width; x += b, src += src_stride)
+            for (int k = 0; k < b; k++)
+                *dst++ = src[k];
+        return;
+    }
+    for (int x = 0; x < width; x++, dst += dst_stride) {
+        for (int c = 0; c < n->channels; c++)
+            dst[c] = src[px * phase + c * plane];
+        if (++px == b) {
+            px   = 0;
+            src += src_stride;
+        }
+    }
+}
+
+void fsr_ops_get(const FsrNnIO *io, int plane, int planes, int x, int y, int width, float *dst, int stride,
+                 float *scratch)
+{
+    if (io->get_row) {
+        io->get_row(io->opaque, plane, planes, x, y, width, dst, stride);
+        return;
+    }
+    for (int c = 0; c < planes; c++)
+        io->get(io->opaque, plane + c, x, y, width, 1, stride == 1 ? dst : scratch + (size_t)c * width, width);
+    if (stride != 1)
+        fsr_ops_interleave(dst, scratch, width, planes, stride, width);
+}
+
+void fsr_ops_put(const FsrNnIO *io, int plane, int planes, int x, int y, int width, const float *src, int stride,
+                 float *scratch)
+{
+    if (io->put_row) {
+        io->put_row(io->opaque, plane, planes, x, y, width, src, stride);
+        return;
+    }
+    for (int c = 0; c < planes; c++) {
+        for (int k = 0; stride != 1 && k < width; k++)
+            scratch[k] = src[(size_t)k * stride + c];
+        io->put(io->opaque, plane + c, x, y, width, 1, stride == 1 ? src : scratch, width);
+    }
 }
 
 void fsr_ops_pool(FsrOp op, int first, float *dst, const float *src, int stride)

@@ -1,4 +1,5 @@
-/* Operators that take each sample by itself, a row at a time. */
+/* Operators on rows that lie beside each other, and rows from and to the caller: what strips and whole
+ * networks share. */
 #ifndef FASTSR_NN_OPS_H
 #define FASTSR_NN_OPS_H
 
@@ -31,6 +32,19 @@ void fsr_ops_map(const FsrNode *n, float *dst, const float *src, int stride, int
 
 /* width samples of planes that lie `plane` words apart, side by side. */
 void fsr_ops_interleave(float *dst, const float *src, size_t plane, int planes, int stride, int width);
+
+/* `planes` words of each of width samples. */
+void fsr_ops_copy(float *dst, int dst_stride, const float *src, int src_stride, int planes, int width);
+
+/* DepthToSpace: a row of the result, from its sample px of the block of src, row py of the block on. */
+void fsr_ops_shuffle(const FsrNode *n, float *dst, int dst_stride, const float *src, int src_stride,
+                     int px, int py, int width);
+
+/* A row of planes, those from `plane` on, from and to the caller. scratch: width floats, get: for each plane. */
+void fsr_ops_get(const FsrNnIO *io, int plane, int planes, int x, int y, int width, float *dst, int stride,
+                 float *scratch);
+void fsr_ops_put(const FsrNnIO *io, int plane, int planes, int x, int y, int width, const float *src, int stride,
+                 float *scratch);
 
 /* Nothing above top. */
 void fsr_ops_limit(float *v, size_t n, float top);

@@ -20,53 +20,47 @@ FsrSpan fsr_plan_span(const FsrPlan *p, int i, int j, int r)
 {
     const FsrNode *n  = &p->net->nodes[i];
     const int      mt = p->nodes[i].margin.top, in_mt = p->nodes[n->in[j]].margin.top;
-    int            a;
+    int            a  = r + in_mt - mt, rows = 1;
 
-    switch (n->op) {
-    case FSR_OP_CONV:
-        a = r + in_mt - mt - n->pad_top;
-        return (FsrSpan){ a, a + n->kh - 1 };
-    case FSR_OP_SHUFFLE:
+    if (p->whole)
+        return fsr_whole_span(p, i, j, r);
+    if (n->op == FSR_OP_CONV) {
+        a   -= n->pad_top;
+        rows = n->kh;
+    } else if (n->op == FSR_OP_SHUFFLE) {
         a = (r - mt + in_mt * n->block) / n->block;     /* never negative: in_mt * block >= mt */
-        return (FsrSpan){ a, a };
-    default:
-        a = r + in_mt - mt;
-        return (FsrSpan){ a, a };
+    }
+    return (FsrSpan){ a, a + rows - 1 };
+}
+
+void fsr_plan_demand(const FsrPlan *p, int *made, int i, int r, void *opaque, FsrMake *make)
+{
+    const FsrNode      *n  = &p->net->nodes[i];
+    const FsrWholeNode *wn = p->whole ? &p->whole->nodes[i] : NULL;
+
+    r = wn ? fsr_min(r, wn->h - 1) : r;
+    while (made[i] <= r) {
+        const int first = made[i], last = wn ? fsr_min(first + wn->band, wn->h) - 1 : first;
+
+        for (int j = 0; j < n->nb_in; j++)
+            fsr_plan_demand(p, made, n->in[j], fsr_plan_span(p, i, j, last).last, opaque, make);
+        make(opaque, i, first, last);
+        made[i] = last + 1;
     }
 }
 
-/* The order in which rows are made, played through without data: the longest time
- * that a row is waited for gives the length of each ring. */
-static void simulate(FsrPlan *p, int *made, int i, int r)
+void fsr_plan_rehearse(void *opaque, int i, int first, int last)
 {
+    const FsrPlan *p = opaque;
     const FsrNode *n = &p->net->nodes[i];
 
-    for (; made[i] <= r; made[i]++) {
-        for (int j = 0; j < n->nb_in; j++)
-            simulate(p, made, n->in[j], fsr_plan_span(p, i, j, made[i]).last);
-        for (int j = 0; j < n->nb_in; j++) {
-            FsrPlanNode *in = &p->nodes[n->in[j]];
-            int rows = made[n->in[j]] - fsr_plan_span(p, i, j, made[i]).first;
-            if (in->ring_rows < rows)
-                in->ring_rows = rows;
-        }
+    (void)last;
+    for (int j = 0; j < n->nb_in; j++) {
+        FsrPlanNode *in = &p->nodes[n->in[j]];
+
+        in->ring_rows = fsr_max(in->ring_rows, p->workers[0].made[n->in[j]] -
+                                               fsr_max(fsr_plan_span(p, i, j, first).first, 0));
     }
-}
-
-static int size_rings(FsrPlan *p)
-{
-    int *made = calloc(p->net->nb_nodes, sizeof(*made));
-    int  out  = p->net->output, steps;
-
-    if (!made)
-        return -ENOMEM;
-    for (int i = 0; i < p->net->nb_nodes; i++)
-        p->nodes[i].ring_rows = 1;
-    /* the pattern repeats; the halo and one period of every shuffle show all of it */
-    steps = 2 * p->net->info.halo * p->net->info.scale + 64;
-    simulate(p, made, out, steps);
-    free(made);
-    return 0;
 }
 
 static void choose_tiles(FsrPlan *p, int tile_w, int tile_h)
@@ -77,19 +71,17 @@ static void choose_tiles(FsrPlan *p, int tile_w, int tile_h)
         column += (size_t)p->nodes[i].ring_rows * p->nodes[i].subs * p->nodes[i].step *
                   p->net->nodes[i].scale * sizeof(float);
     if (!tile_w) {
-        tile_w = TILE_BYTES / column < MAX_TILE_W ? (int)(TILE_BYTES / column) : MAX_TILE_W;
-        tile_w = tile_w < MIN_TILE_W ? MIN_TILE_W : tile_w;
+        tile_w = fsr_max(MIN_TILE_W, fsr_min((int)(TILE_BYTES / column), MAX_TILE_W));
         tile_w = fsr_ceil_div(p->width, fsr_ceil_div(p->width, tile_w));
         tile_w = fsr_ceil_div(tile_w, TILE_STEP) * TILE_STEP;
     }
     if (!tile_h) {
         int strips = fsr_ceil_div(p->height, HALO_FACTOR * (p->net->info.halo + 1));
         strips = fsr_ceil_div(strips, p->nb_workers) * p->nb_workers;       /* all end together */
-        tile_h = fsr_ceil_div(p->height, strips);
-        tile_h = tile_h < MIN_TILE_H ? MIN_TILE_H : tile_h;
+        tile_h = fsr_max(MIN_TILE_H, fsr_ceil_div(p->height, strips));
     }
-    p->tile_w = tile_w < p->width ? tile_w : p->width;
-    p->tile_h = tile_h < p->height ? tile_h : p->height;
+    p->tile_w = fsr_min(tile_w, p->width);
+    p->tile_h = fsr_min(tile_h, p->height);
     p->cols   = fsr_ceil_div(p->width, p->tile_w);
     p->rows   = fsr_ceil_div(p->height, p->tile_h);
 }
@@ -98,20 +90,13 @@ static void choose_tiles(FsrPlan *p, int tile_w, int tile_h)
 static void size_histories(FsrPlan *p)
 {
     for (int i = 0; i < p->net->nb_nodes && p->cols > 1; i++) {
-        const FsrNode *n = &p->net->nodes[i];
+        const FsrNode *n     = &p->net->nodes[i];
+        const int      right = p->nodes[i].margin.right / (n->op == FSR_OP_SHUFFLE ? n->block : 1);
 
         for (int j = 0; j < n->nb_in; j++) {
             FsrPlanNode *in = &p->nodes[n->in[j]];
-            int right = p->nodes[i].margin.right, need;
 
-            if (n->op == FSR_OP_CONV)
-                need = in->margin.right - right + n->pad_left;
-            else if (n->op == FSR_OP_SHUFFLE)
-                need = in->margin.right - right / n->block;
-            else
-                need = in->margin.right - right;
-            if (in->history < need)
-                in->history = need;
+            in->history = fsr_max(in->history, in->margin.right - right + n->pad_left);
         }
     }
 }
@@ -134,155 +119,159 @@ uint64_t fsr_plan_clock(void)
     return (uint64_t)ts.tv_sec * 1000000000u + ts.tv_nsec;
 }
 
-static size_t align16(size_t floats)
+int fsr_plan_pack(FsrPlan *p, int i, const float *weights, const float *bias)
 {
-    return (floats + 15) & ~(size_t)15;
+    FsrPlanNode *pn = &p->nodes[i];
+
+    pn->kernel = fsr_nn_pick_conv(p->isa, &pn->shape);
+    if (!(pn->packed = fsr_plan_alloc(p, pn->kernel->packed_floats(&pn->shape) * sizeof(float))))
+        return -ENOMEM;
+    pn->kernel->pack(&pn->shape, weights, bias, pn->packed);
+    if (pn->kernel->scratch_floats)
+        fsr_at_least(&p->scratch_floats, pn->kernel->scratch_floats(&pn->shape));
+    return 0;
 }
 
-static int setup_conv(FsrPlan *p, int i, FsrIsa isa, size_t width, size_t *scratch)
+static int setup_conv(FsrPlan *p, int i, size_t width)
 {
-    const FsrNode *n  = &p->net->nodes[i];
-    FsrPlanNode   *pn = &p->nodes[i];
-    size_t         floats;
+    const FsrNode     *n  = &p->net->nodes[i];
+    FsrPlanNode       *pn = &p->nodes[i];
+    const FsrPlanNode *in = &p->nodes[n->in[0]];
 
     if (pn->quant && pn->quant->is_conv) {
         FsrI8Conv *c = &pn->quant->conv;
 
-        c->in_pitch      = p->nodes[n->in[0]].sub_pitch;
+        c->in_pitch      = in->sub_pitch;
         c->out_pitch     = pn->sub_pitch;
-        c->scratch_pitch = (int)align16(width + n->kw + FSR_I8_SLACK) + 16;
-        floats = c->taps ? (size_t)c->groups * c->scratch_pitch : 0;
-        *scratch = *scratch < floats ? floats : *scratch;
+        c->scratch_pitch = (int)fsr_align16(width + n->kw + FSR_I8_SLACK) + 16;
+        fsr_at_least(&p->scratch_floats, c->taps ? (size_t)c->groups * c->scratch_pitch : 0);
         return 0;
     }
     pn->shape = (FsrConvShape){
-        .cin  = p->net->nodes[n->in[0]].channels, .cin_stride  = p->nodes[n->in[0]].stride,
+        .cin  = p->net->nodes[n->in[0]].channels, .cin_stride  = in->stride,
         .cout = n->channels,                      .cout_stride = pn->stride,
         .kw   = n->kw, .kh = n->kh, .relu = n->relu,
-        .in_bf16 = p->nodes[n->in[0]].bf16, .out_bf16 = pn->bf16,
+        .in_bf16 = in->bf16, .out_bf16 = pn->bf16,
     };
-    pn->kernel = fsr_nn_pick_conv(isa, &pn->shape);
-    floats     = pn->kernel->packed_floats(&pn->shape);
-    if (!(pn->packed = fsr_plan_alloc(p, floats * sizeof(float))))
-        return -ENOMEM;
-    pn->kernel->pack(&pn->shape, n->weights, n->bias, pn->packed);
-    if (pn->kernel->scratch_floats && *scratch < pn->kernel->scratch_floats(&pn->shape))
-        *scratch = pn->kernel->scratch_floats(&pn->shape);
-    return 0;
+    return fsr_plan_pack(p, i, n->weights, n->bias);
 }
 
-static int layout(FsrPlan *p, FsrIsa isa)
+static int lay_out(FsrPlan *p)
 {
-    size_t at = 0, scratch = 0, widest = 0, floats = 0;
+    size_t at = 0, widest = 0, floats = 0;
     int    ret;
 
     for (int i = 0; i < p->net->nb_nodes; i++) {
-        FsrPlanNode *pn = &p->nodes[i];
-        size_t width = (size_t)p->tile_w * p->net->nodes[i].scale + pn->margin.left +
-                       pn->margin.right;
+        const FsrNode *n  = &p->net->nodes[i];
+        FsrPlanNode   *pn = &p->nodes[i];
+        size_t width  = (size_t)p->tile_w * n->scale + pn->margin.left + pn->margin.right;
+        size_t height = (size_t)p->tile_h * n->scale + pn->margin.top + pn->margin.bottom;
 
         /* one cache line more: rows of a power of two would fall into the same sets */
-        pn->sub_pitch = (int)align16(width * pn->step + (pn->store ? FSR_I8_SLACK : 0)) + 16;
+        pn->sub_pitch = (int)fsr_align16(width * pn->step + (pn->store ? FSR_I8_SLACK : 0)) + 16;
         pn->pitch     = (size_t)pn->sub_pitch * pn->subs;
-        pn->offset = at;
-        at += pn->pitch * pn->ring_rows;
-        pn->side = at;
-        at += align16((size_t)pn->history * pn->step * pn->subs *
-                      ((size_t)p->tile_h * p->net->nodes[i].scale + pn->margin.top +
-                       pn->margin.bottom));
-        widest = widest < width ? width : widest;
-        if (pn->from_floats && floats < width * pn->stride)
-            floats = width * pn->stride;
-        if (p->net->nodes[i].op == FSR_OP_CONV && (ret = setup_conv(p, i, isa, width, &scratch)) < 0)
+        pn->offset    = at;
+        pn->side      = at + pn->pitch * pn->ring_rows;
+        at            = pn->side + fsr_align16((size_t)pn->history * pn->step * pn->subs * height);
+        fsr_at_least(&widest, width * (n->op == FSR_OP_INPUT ? n->channels : 1));
+        fsr_at_least(&floats, pn->from_floats ? width * pn->stride : 0);
+        if (n->op == FSR_OP_CONV && (ret = setup_conv(p, i, width)) < 0)
             return ret;
     }
     p->planar        = at;
-    p->floats        = at + align16(widest);
-    p->scratch       = p->floats + align16(floats);
-    p->worker_floats = p->scratch + align16(scratch);
-    return 0;
-}
-
-static int alloc_workers(FsrPlan *p)
-{
-    if (!(p->workers = calloc(p->nb_workers, sizeof(*p->workers))))
-        return -ENOMEM;
-    for (int i = 0; i < p->nb_workers; i++) {
-        if (!(p->workers[i].memory = fsr_plan_alloc(p, p->worker_floats * sizeof(float))))
-            return -ENOMEM;
-        if (!(p->workers[i].made = malloc(p->net->nb_nodes * sizeof(*p->workers[i].made))))
-            return -ENOMEM;
-        p->bytes += p->net->nb_nodes * sizeof(*p->workers[i].made);
-    }
+    p->floats        = at + fsr_align16(widest);
+    p->scratch       = p->floats + fsr_align16(floats);
+    p->worker_floats = p->scratch + fsr_align16(p->scratch_floats);
     return 0;
 }
 
 /* bfloat16 or integers for what convolutions and additions hand to others of their kind. */
-static int choose_formats(FsrPlan *p, FsrPrecision precision, FsrIsa isa)
+static int choose_formats(FsrPlan *p)
 {
-    int planes = 0;
-
     for (int i = 0; i < p->net->nb_nodes; i++) {
         const FsrNode *n = &p->net->nodes[i];
         int sums = n->op == FSR_OP_CONV || n->op == FSR_OP_ADD;
 
-        p->nodes[i].bf16 = precision == FSR_PRECISION_BF16 && sums && n->channels > 4 &&
+        p->nodes[i].bf16 = p->precision == FSR_PRECISION_BF16 && sums && n->channels > 4 &&
                            i != p->net->output;
         for (int j = 0; !sums && j < n->nb_in; j++)
             p->nodes[n->in[j]].bf16 = 0;            /* readers come after what they read */
     }
     for (int i = 0; i < p->net->nb_nodes; i++) {
-        p->nodes[i].stride      = fsr_nn_stride(p->net->nodes[i].channels, p->nodes[i].bf16);
-        p->nodes[i].step        = p->nodes[i].stride;
-        p->nodes[i].subs        = 1;
-        p->nodes[i].first_plane = planes;
-        planes += p->net->nodes[i].channels;
+        FsrPlanNode *pn = &p->nodes[i];
+
+        pn->stride = pn->step = fsr_nn_stride(p->net->nodes[i].channels, pn->bf16);
+        pn->subs   = 1;
     }
-    return precision == FSR_PRECISION_I8 ? fsr_quant_setup(p, isa) : 0;
+    return p->precision == FSR_PRECISION_I8 ? fsr_quant_setup(p, p->isa) : 0;
 }
 
-static int build(FsrPlan *p, FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h)
+static int plan_strips(FsrPlan *p, int tile_w, int tile_h)
 {
-    FsrMargin *margins = malloc(p->net->nb_nodes * sizeof(*margins));
     int ret;
 
-    p->nodes = calloc(p->net->nb_nodes, sizeof(*p->nodes));
-    if (!margins || !p->nodes) {
-        free(margins);
-        return -ENOMEM;
-    }
-    p->bytes = sizeof(*p) + p->net->nb_nodes * sizeof(*p->nodes);
-    ret = fsr_graph_margins(p->net, margins);
-    for (int i = 0; ret >= 0 && i < p->net->nb_nodes; i++)
-        p->nodes[i].margin = margins[i];
-    free(margins);
-    if (ret < 0 || (ret = size_rings(p)) < 0)
-        return ret;
-    if ((ret = choose_formats(p, precision, isa)) < 0)
+    for (int i = 0; i < p->net->nb_nodes; i++)
+        p->nodes[i].margin = p->net->nodes[i].margin;
+    /* the pattern repeats; the halo and one period of every shuffle show all of it */
+    fsr_plan_demand(p, p->workers[0].made, p->net->output, 2 * p->net->info.halo * p->net->info.scale + 64, p,
+                    fsr_plan_rehearse);
+    if ((ret = choose_formats(p)) < 0)
         return ret;
     choose_tiles(p, tile_w, tile_h);
     size_histories(p);
-    if ((ret = layout(p, isa)) < 0)
-        return ret;
-    return alloc_workers(p);
+    return lay_out(p);
 }
 
-int fsr_plan_new(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
-                 char *err, size_t err_size)
+/* All but the workers' memory, whose size is not known yet. */
+static int alloc_plan(FsrPlan *p, int whole)
 {
-    *plan = NULL;
-    if (width < 1 || height < 1 || width > FSR_NN_MAX_SIZE || height > FSR_NN_MAX_SIZE)
-        return fsr_nn_fail(err, err_size, -EINVAL, "picture size %dx%d is outside 1x1 to %dx%d",
-                           width, height, FSR_NN_MAX_SIZE, FSR_NN_MAX_SIZE);
-    if (nb_workers < 1)
-        return fsr_nn_fail(err, err_size, -EINVAL, "a plan needs at least one worker");
-    if (!(*plan = calloc(1, sizeof(**plan))))
-        return fsr_nn_fail(err, err_size, -ENOMEM, "out of memory");
-    (*plan)->net        = net;
-    (*plan)->width      = width;
-    (*plan)->height     = height;
-    (*plan)->nb_workers = nb_workers;
+    const int nb = p->net->nb_nodes;
+    int       planes = 0;
+
+    p->nodes   = calloc(nb, sizeof(*p->nodes));
+    p->workers = calloc(p->nb_workers, sizeof(*p->workers));
+    p->bytes   = sizeof(*p) + nb * sizeof(*p->nodes) + p->nb_workers * (sizeof(*p->workers) + nb * sizeof(int));
+    if (!p->nodes || !p->workers || (whole && fsr_whole_alloc(p) < 0))
+        return -ENOMEM;
+    for (int i = 0; i < nb; i++) {
+        p->nodes[i].ring_rows   = 1;
+        p->nodes[i].first_plane = planes;
+        planes += p->net->nodes[i].channels;
+    }
+    for (int i = 0; i < p->nb_workers; i++)
+        if (!(p->workers[i].made = calloc(nb, sizeof(*p->workers[i].made))))
+            return -ENOMEM;
     return 0;
+}
+
+/* The error of a part that writes no message: the only damage that a plan finds is in ranges. */
+static int explain(const FsrPlan *p, int ret, char *err, size_t err_size)
+{
+    return fsr_nn_fail(err, err_size, ret, "cannot plan the network for %dx%d: %s", p->width, p->height,
+                       ret == -EINVAL ? "a range in its metadata is damaged" : "out of memory");
+}
+
+/* With a message. A whole network has one job. */
+static int build(FsrPlan *p, int whole, int tile_w, int tile_h, char *err, size_t err_size)
+{
+    const int integers = p->precision == FSR_PRECISION_I8;
+    int       ret;
+
+    p->nb_workers = whole ? 1 : p->nb_workers;
+    ret = alloc_plan(p, whole);
+    if (ret >= 0 && whole) {
+        p->precision = FSR_PRECISION_F32;
+        if ((ret = fsr_whole_setup(p, err, err_size)) < 0 && ret != -ENOMEM)
+            return ret;
+        if (ret >= 0 && integers)
+            ret = fsr_whole_quantize(p, p->isa);
+    } else if (ret >= 0) {
+        ret = plan_strips(p, tile_w, tile_h);
+    }
+    for (int i = 0; ret >= 0 && i < p->nb_workers; i++)
+        if (!(p->workers[i].memory = fsr_plan_alloc(p, p->worker_floats * sizeof(float))))
+            ret = -ENOMEM;
+    return ret < 0 ? explain(p, ret, err, err_size) : 0;
 }
 
 static int takes_luma(const FsrNet *net)
@@ -292,28 +281,53 @@ static int takes_luma(const FsrNet *net)
     return input && (!strcmp(input, "hr-luma") || !strcmp(input, "lr-luma"));
 }
 
+static int make_plan(FsrPlan **plan, const FsrPlan *wanted, int whole, int tile_w, int tile_h, char *err,
+                     size_t err_size)
+{
+    const FsrNet *net = wanted->net;
+    int ret;
+
+    *plan = NULL;
+    if (!whole && wanted->precision == FSR_PRECISION_I8 && !fsr_quant_recorded(net) && fsr_nn_meta(net, "input") &&
+        !takes_luma(net))
+        return fsr_nn_fail(err, err_size, -ENOSYS, "the network's input is not luma, and its file does not say what its "
+                           "values hold: record that (models/ranges.py), or choose another precision than i8");
+    if (wanted->width < 1 || wanted->height < 1 || wanted->width > FSR_NN_MAX_SIZE ||
+        wanted->height > FSR_NN_MAX_SIZE)
+        return fsr_nn_fail(err, err_size, -EINVAL, "picture size %dx%d is outside 1x1 to %dx%d",
+                           wanted->width, wanted->height, FSR_NN_MAX_SIZE, FSR_NN_MAX_SIZE);
+    if (wanted->nb_workers < 1)
+        return fsr_nn_fail(err, err_size, -EINVAL, "a plan needs at least one worker");
+    if (!(*plan = malloc(sizeof(**plan))))
+        return explain(wanted, -ENOMEM, err, err_size);
+    **plan = *wanted;
+    if ((ret = build(*plan, whole, tile_w, tile_h, err, err_size)) < 0)
+        fsr_nn_plan_free(plan);
+    return ret;
+}
+
 int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                      FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
                      char *err, size_t err_size)
 {
-    int ret;
+    const FsrPlan wanted = { .net = net, .width = width, .height = height, .nb_workers = nb_workers,
+                             .precision = precision, .isa = isa };
 
-    if (net->whole)
-        return fsr_whole_plan(plan, net, width, height, nb_workers, precision, isa, err, err_size);
-    if (precision == FSR_PRECISION_I8 && !fsr_quant_recorded(net) && fsr_nn_meta(net, "input") && !takes_luma(net)) {
-        *plan = NULL;
-        return fsr_nn_fail(err, err_size, -ENOSYS, "the network's input is not luma, and its file does not say what its "
-                           "values hold: record that (models/ranges.py), or choose another precision than i8");
-    }
-    if ((ret = fsr_plan_new(plan, net, width, height, nb_workers, err, err_size)) < 0)
-        return ret;
-    (*plan)->precision = precision;
-    if ((ret = build(*plan, precision, isa, tile_w, tile_h)) < 0) {
-        fsr_nn_plan_free(plan);
-        return fsr_nn_fail(err, err_size, ret, "cannot plan the network for %dx%d: %s", width, height,
-                           ret == -EINVAL ? "a range in its metadata is damaged" : strerror(-ret));
-    }
-    return 0;
+    return make_plan(plan, &wanted, net->whole, tile_w, tile_h, err, err_size);
+}
+
+int fsr_whole_plan(FsrPlan **plan, const FsrNet *net, int width, int height, FsrPrecision precision, FsrIsa isa,
+                   char *err, size_t err_size)
+{
+    const FsrPlan wanted = { .net = net, .width = width, .height = height, .nb_workers = 1,
+                             .precision = precision, .isa = isa };
+
+    return make_plan(plan, &wanted, 1, 0, 0, err, err_size);
+}
+
+int fsr_nn_plan_whole(FsrPlan **plan, const FsrNet *net, int width, int height, char *err, size_t err_size)
+{
+    return fsr_whole_plan(plan, net, width, height, FSR_PRECISION_F32, fsr_nn_isa(), err, err_size);
 }
 
 int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
@@ -348,7 +362,7 @@ void fsr_nn_plan_free(FsrPlan **plan)
         free(p->workers[i].memory);
         free(p->workers[i].made);
     }
-    fsr_whole_free(&p->whole, p->net->nb_nodes);
+    fsr_whole_free(p);
     fsr_quant_free(p);
     free(p->nodes);
     free(p->workers);
@@ -363,32 +377,31 @@ void fsr_plan_size(const FsrPlan *p, int i, int *w, int *h)
 
 const char *fsr_plan_kernel(const FsrPlan *p, int i)
 {
-    if (p->whole && p->whole->nodes[i].dw_kernel)
-        return p->whole->nodes[i].dw_kernel->name;
-    if (p->whole && p->whole->nodes[i].point)
-        return p->whole->nodes[i].point->name;
-    if (p->whole)
-        return p->whole->nodes[i].kernel ? p->whole->nodes[i].kernel->name : "";
-    if (p->nodes[i].quant && p->nodes[i].quant->is_conv)
-        return p->nodes[i].quant->kernel->name;
-    return p->nodes[i].kernel ? p->nodes[i].kernel->name : "";
+    const FsrPlanNode  *pn = &p->nodes[i];
+    const FsrWholeNode *wn = p->whole ? &p->whole->nodes[i] : NULL;
+
+    if (wn && wn->dw_kernel)
+        return wn->dw_kernel->name;
+    if (wn && wn->point)
+        return wn->point->name;
+    if (pn->quant && pn->quant->is_conv)
+        return pn->quant->kernel->name;
+    return pn->kernel ? pn->kernel->name : "";
 }
 
 double fsr_plan_sample_bytes(const FsrPlan *p, int i)
 {
-    const int planes = p->net->nodes[i].channels;
-
-    if (!p->whole && p->nodes[i].store)
+    if (p->nodes[i].store)
         return 4.0 * p->nodes[i].subs;
     if (p->whole && p->whole->nodes[i].dw.bytes)
-        return planes;
-    return (!p->whole && p->nodes[i].bf16 ? 2.0 : 4.0) * planes;
+        return p->net->nodes[i].channels;
+    return (p->nodes[i].bf16 ? 2.0 : 4.0) * p->net->nodes[i].channels;
 }
 
 double fsr_plan_weight_bytes(const FsrPlan *p, int i)
 {
-    if (p->whole)
-        return p->whole->nodes[i].point ? 1 : 4;
+    if (p->whole && p->whole->nodes[i].point)
+        return 1;
     if (p->nodes[i].quant && p->nodes[i].quant->is_conv)
         return p->nodes[i].store ? 1 : 2;
     return p->nodes[i].shape.in_bf16 ? 2 : 4;

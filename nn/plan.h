@@ -30,36 +30,39 @@ typedef struct FsrPlanNode {
     int                  subs;          /* rows of words that a row is made of; float: one */
     int                  sub_pitch;     /* words from one to the next */
     int                  step;          /* words from one sample to the next in them */
-    int                  first_plane;   /* number of planes of all values before */
     FsrQuant            *quant;         /* quant.h; NULL: all in float */
     int                  bf16;          /* planes are bfloat16, two in a word; else float */
     int                  stride;        /* words from one sample to the next, of float rows */
+    int                  history;       /* samples of a row that the next tile reads too */
+    size_t               side;          /* where those of each row of a strip are kept */
+    /* strips and whole networks */
+    int                  first_plane;   /* number of planes of all values before */
     int                  ring_rows;
     size_t               pitch;         /* floats from one row of the ring to the next */
     size_t               offset;        /* of the ring in a worker's memory, floats */
-    int                  history;       /* samples of a row that the next tile reads too */
-    size_t               side;          /* where those of each row of a strip are kept */
-    FsrConvShape         shape;
+    FsrConvShape         shape;         /* whole: sx samples of the input make one of the kernel's */
     const FsrConvKernel *kernel;
     float               *packed;
 } FsrPlanNode;
 
 typedef struct FsrWorker {
     float *memory;
-    int   *made;                        /* rows of each value made so far in this tile */
+    int   *made;                        /* rows of each value made so far, in this tile */
 } FsrWorker;
 
 struct FsrPlan {
     const FsrNet *net;
     FsrPrecision  precision;            /* what was planned */
+    FsrIsa        isa;
     int           width, height;
     int           tile_w, tile_h;       /* width of a tile, height of a strip, input samples */
     int           cols, rows;
     FsrPlanNode  *nodes;
     int           nb_workers;
     FsrWorker    *workers;
-    size_t        scratch;              /* offset of the scratch in a worker's memory */
-    size_t        planar;               /* offset of one row of one plane, for get and put */
+    size_t        scratch_floats;       /* of the scratch: what the largest kernel needs */
+    size_t        scratch;              /* its offset in a worker's memory */
+    size_t        planar;               /* offset of one row of all planes of an input, for get and put */
     size_t        floats;               /* offset of one row of floats, before they become integers */
     struct FsrRange *ranges;            /* quant.h: [planes of all values], to be widened by runs; or NULL */
     size_t        worker_floats;
@@ -79,10 +82,6 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
 void        fsr_plan_size(const FsrPlan *p, int i, int *w, int *h);
 const char *fsr_plan_kernel(const FsrPlan *p, int i);
 
-/* A plan with its arguments checked and nothing planned. */
-int fsr_plan_new(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
-                 char *err, size_t err_size);
-
 /* Memory that lives as long as the plan or its values do, counted in bytes: zeros, on a vector, and one
  * vector longer than asked for. NULL: out of memory. */
 void *fsr_plan_alloc(FsrPlan *p, size_t bytes);
@@ -90,29 +89,38 @@ void *fsr_plan_alloc(FsrPlan *p, size_t bytes);
 /* This thread's processor time, nanoseconds. */
 uint64_t fsr_plan_clock(void);
 
-static inline int fsr_min(int a, int b)
+/* Picks the kernel for pn->shape of node i and packs its weights. -ENOMEM. */
+int fsr_plan_pack(FsrPlan *p, int i, const float *weights, const float *bias);
+
+static inline size_t fsr_align16(size_t floats)
 {
-    return a < b ? a : b;
+    return (floats + 15) & ~(size_t)15;
 }
 
-static inline int fsr_max(int a, int b)
+static inline void fsr_at_least(size_t *a, size_t b)
 {
-    return a > b ? a : b;
-}
-
-static inline int fsr_ceil_div(int a, int b)
-{
-    return (a + b - 1) / b;
+    if (*a < b)
+        *a = b;
 }
 
 /* What a sample of a value's row and a weight of a node take, in bytes. */
 double fsr_plan_sample_bytes(const FsrPlan *p, int i);
 double fsr_plan_weight_bytes(const FsrPlan *p, int i);
 
-/* The rows [first, last] of its input j that row r of node i is made from. */
+/* The rows [first, last] of its input j that row r of node i is made from; in whole networks also such
+ * that lie outside of it. */
 typedef struct FsrSpan {
     int first, last;
 } FsrSpan;
 FsrSpan fsr_plan_span(const FsrPlan *p, int i, int j, int r);
+
+/* Makes rows until row r of node i is there. make gets rows first to last (of a band; in strips one), after
+ * what they are made from. made: of a worker. */
+typedef void FsrMake(void *opaque, int i, int first, int last);
+void fsr_plan_demand(const FsrPlan *p, int *made, int i, int r, void *opaque, FsrMake *make);
+
+/* A `make` without data, for the order in which rows are made: the longest time that a row is waited for
+ * gives the length of each ring. opaque: the plan; made: its first worker's. */
+FsrMake fsr_plan_rehearse;
 
 #endif /* FASTSR_NN_PLAN_H */

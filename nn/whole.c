@@ -13,11 +13,15 @@ enum {
 };
 
 typedef struct Planner {
-    FsrPlan *p;
-    FsrIsa   isa;
-    size_t   window, scratch, zeros;    /* words that the largest node needs */
-    char    *err;
-    size_t   err_size;
+    FsrPlan            *p;
+    size_t              window, zeros;  /* words that the largest node needs */
+    char               *err;
+    size_t              err_size;
+    /* the node that is planned */
+    const FsrNode      *n;
+    FsrWholeNode       *wn;
+    const FsrWholeNode *in;             /* its first input */
+    int                 in_planes;
 } Planner;
 
 #define FAIL(t, code, ...) fsr_nn_fail((t)->err, (t)->err_size, code, __VA_ARGS__)
@@ -36,8 +40,7 @@ static int window_size(const FsrNode *n, Axis *a)
 
     if (n->same != FSR_SAME_NO) {
         result = fsr_ceil_div(a->size, a->stride);
-        room   = (result - 1) * a->stride + span - a->size;
-        room   = room < 0 ? 0 : room;
+        room   = fsr_max(0, (result - 1) * a->stride + span - a->size);
         a->before = n->same == FSR_SAME_UPPER ? room / 2 : room - room / 2;
         a->after  = room - a->before;
         return result;
@@ -50,36 +53,27 @@ static int window_size(const FsrNode *n, Axis *a)
     return n->ceil && (result - 1) * a->stride >= a->size + a->before ? result - 1 : result;
 }
 
-static void size_window(const FsrNode *n, const FsrWholeNode *in, FsrWholeNode *wn)
+static void size_window(const Planner *t)
 {
-    const int pool = n->op == FSR_OP_MAX_POOL || n->op == FSR_OP_AVERAGE_POOL;
-    Axis x = { in->w, n->kw, pool ? n->dx : 1, n->sx, n->pad_left, n->pad_right };
-    Axis y = { in->h, n->kh, pool ? n->dy : 1, n->sy, n->pad_top, n->pad_bottom };
+    const FsrNode *n = t->n;
+    Axis x = { t->in->w, n->kw, n->dx, n->sx, n->pad_left, n->pad_right };
+    Axis y = { t->in->h, n->kh, n->dy, n->sy, n->pad_top, n->pad_bottom };
 
-    wn->w = window_size(n, &x);
-    wn->h = window_size(n, &y);
-    wn->pad_left   = x.before;
-    wn->pad_right  = x.after;
-    wn->pad_top    = y.before;
-    wn->pad_bottom = y.after;
+    t->wn->w = window_size(n, &x);
+    t->wn->h = window_size(n, &y);
+    t->wn->pad_left   = x.before;
+    t->wn->pad_right  = x.after;
+    t->wn->pad_top    = y.before;
+    t->wn->pad_bottom = y.after;
 }
 
-static int different(const Planner *t, int i, const FsrWholeNode *a, const FsrWholeNode *b)
+/* All inputs of one size, along the axis of a concatenation of any; or such that broadcast. The second
+ * input of Resize has the size of the result. */
+static int same_size(const Planner *t)
 {
-    return FAIL(t, -EINVAL, "node '%s': its inputs are %dx%d and %dx%d for this picture size, must be "
-                "equal", t->p->net->nodes[i].name, a->w, a->h, b->w, b->h);
-}
+    const FsrNode *n  = t->n;
+    FsrWholeNode  *wn = t->wn;
 
-/* All inputs of one size, along the axis of a concatenation of any; or such that broadcast. */
-static int same_size(const Planner *t, int i)
-{
-    const FsrNode *n  = &t->p->net->nodes[i];
-    FsrWholeNode  *wn = &t->p->whole->nodes[i];
-    const int binary = n->op == FSR_OP_ADD || n->op == FSR_OP_SUB || n->op == FSR_OP_MUL ||
-                       n->op == FSR_OP_PRELU;
-
-    wn->w = t->p->whole->nodes[n->in[0]].w;
-    wn->h = t->p->whole->nodes[n->in[0]].h;
     for (int j = 1; j < n->nb_in; j++) {
         const FsrWholeNode *in = &t->p->whole->nodes[n->in[j]];
 
@@ -87,47 +81,53 @@ static int same_size(const Planner *t, int i)
             wn->h += in->h;
         else if (n->op == FSR_OP_CONCAT && n->axis == 3 && in->h == wn->h)
             wn->w += in->w;
-        else if (binary && (in->w == wn->w || in->w == 1 || wn->w == 1) &&
+        else if (fsr_is_binary(n->op) && (in->w == wn->w || in->w == 1 || wn->w == 1) &&
                  (in->h == wn->h || in->h == 1 || wn->h == 1)) {
-            wn->w = in->w > wn->w ? in->w : wn->w;
-            wn->h = in->h > wn->h ? in->h : wn->h;
+            wn->w = fsr_max(in->w, wn->w);
+            wn->h = fsr_max(in->h, wn->h);
         } else if (in->w != wn->w || in->h != wn->h || (n->op == FSR_OP_CONCAT && n->axis != 1))
-            return different(t, i, wn, in);
+            return FAIL(t, -EINVAL, "node '%s': its inputs are %dx%d and %dx%d for this picture size, must be "
+                        "equal", n->name, wn->w, wn->h, in->w, in->h);
         if (wn->w > FSR_NN_MAX_SIZE || wn->h > FSR_NN_MAX_SIZE)
             break;
     }
     return 0;
 }
 
-/* Pads; with a result of a given size (ConvTranspose) the surplus and half of the rest go. */
-static int size_pad(const Planner *t, const FsrNode *n, const FsrWholeNode *in, FsrWholeNode *wn)
+/* What is taken away in front of `size` samples so that `want` remain: the surplus (behind) goes first,
+ * half of the rest. */
+static int cut(const FsrNode *n, int size, int want, int surplus)
 {
-    const int x = n->w ? in->w + n->pad_right - n->w : 0, y = n->h ? in->h + n->pad_bottom - n->h : 0;
+    const int rest = size + surplus - want;
 
-    wn->pad_left = n->pad_left;
-    wn->pad_top  = n->pad_top;
-    wn->w        = in->w + n->pad_left + n->pad_right;
-    wn->h        = in->h + n->pad_top + n->pad_bottom;
-    if (n->w) {
-        wn->pad_left = x < 0 ? 0 : -(n->same == FSR_SAME_UPPER ? x / 2 : x - x / 2);
-        wn->pad_top  = y < 0 ? 0 : -(n->same == FSR_SAME_UPPER ? y / 2 : y - y / 2);
-        wn->w        = n->w;
-        wn->h        = n->h;
-        if (n->w - wn->pad_left > in->w || n->h - wn->pad_top > in->h)
-            return FAIL(t, -ENOSYS, "node '%s': output_shape is larger than what a picture of %dx%d gives",
-                        n->name, t->p->width, t->p->height);
-    }
+    return rest < 0 ? 0 : n->same == FSR_SAME_UPPER ? rest / 2 : rest - rest / 2;
+}
+
+/* Pads; or a result of a given size (ConvTranspose). */
+static int size_pad(const Planner *t)
+{
+    const FsrNode      *n  = t->n;
+    const FsrWholeNode *in = t->in;
+    FsrWholeNode       *wn = t->wn;
+
+    wn->pad_left = n->w ? -cut(n, in->w, n->w, n->pad_right) : n->pad_left;
+    wn->pad_top  = n->w ? -cut(n, in->h, n->h, n->pad_bottom) : n->pad_top;
+    wn->w        = n->w ? n->w : in->w + n->pad_left + n->pad_right;
+    wn->h        = n->w ? n->h : in->h + n->pad_top + n->pad_bottom;
+    if (n->w && (n->w - wn->pad_left > in->w || n->h - wn->pad_top > in->h))
+        return FAIL(t, -ENOSYS, "node '%s': output_shape is larger than what a picture of %dx%d gives",
+                    n->name, t->p->width, t->p->height);
     if (n->pad_mode == FSR_PAD_REFLECT && (n->pad_left >= in->w || n->pad_right >= in->w ||
                                            n->pad_top >= in->h || n->pad_bottom >= in->h))
         return FAIL(t, -EINVAL, "node '%s': reflects more samples than there are", n->name);
     return 0;
 }
 
-static int size_reshape(const Planner *t, const FsrNode *n, const FsrWholeNode *in, int planes,
-                        FsrWholeNode *wn)
+static int size_reshape(const Planner *t)
 {
-    const int64_t from[4] = { 1, planes, in->h, in->w }, all = (int64_t)planes * in->h * in->w;
-    int64_t to[4] = { 1, 1, 1, 1 };
+    const FsrNode *n = t->n;
+    const int64_t  from[4] = { 1, t->in_planes, t->in->h, t->in->w }, all = from[1] * from[2] * from[3];
+    int64_t        to[4] = { 1, 1, 1, 1 };
 
     for (int i = 0; n->axis >= 0 && i < 4; i++)
         to[i < n->axis ? 2 : 3] *= from[i];
@@ -139,99 +139,96 @@ static int size_reshape(const Planner *t, const FsrNode *n, const FsrWholeNode *
         to[3] = all / (to[1] * to[2]);
     if (to[1] * to[2] * to[3] != all)
         return FAIL(t, -EINVAL, "node '%s': %lld samples cannot have that shape", n->name, (long long)all);
-    wn->w = to[3] > FSR_NN_MAX_SIZE ? FSR_NN_MAX_SIZE + 1 : (int)to[3];
-    wn->h = to[2] > FSR_NN_MAX_SIZE ? FSR_NN_MAX_SIZE + 1 : (int)to[2];
+    t->wn->w = to[3] > FSR_NN_MAX_SIZE ? FSR_NN_MAX_SIZE + 1 : (int)to[3];
+    t->wn->h = to[2] > FSR_NN_MAX_SIZE ? FSR_NN_MAX_SIZE + 1 : (int)to[2];
     return 0;
 }
 
-static int size_node(const Planner *t, int i)
+/* Width and height of the value; they are those of the first input if it is not said otherwise. */
+static int size_value(const Planner *t)
 {
-    const FsrNode      *n  = &t->p->net->nodes[i];
-    FsrWholeNode       *wn = &t->p->whole->nodes[i];
-    const FsrWholeNode *in = &t->p->whole->nodes[n->in[0]];
-    int ret = 0;
+    const FsrNode      *n  = t->n;
+    FsrWholeNode       *wn = t->wn;
+    const FsrWholeNode *in = t->in;
 
     switch (n->op) {
     case FSR_OP_INPUT:
         wn->w = t->p->width;
         wn->h = t->p->height;
-        break;
+        return 0;
     case FSR_OP_CONST:
         wn->w = n->w;
         wn->h = n->h;
-        break;
+        return 0;
     case FSR_OP_CONV:
     case FSR_OP_DEPTHWISE:
     case FSR_OP_MAX_POOL:
     case FSR_OP_AVERAGE_POOL:
-        size_window(n, in, wn);
-        break;
+        size_window(t);
+        return 0;
     case FSR_OP_GLOBAL_POOL:
         wn->w = wn->h = 1;
-        break;
+        return 0;
     case FSR_OP_SHUFFLE:
         wn->w = in->w * n->block;
         wn->h = in->h * n->block_y;
-        break;
+        return 0;
     case FSR_OP_UNSHUFFLE:
         wn->w = in->w / n->block;
         wn->h = in->h / n->block;
         if (in->w % n->block || in->h % n->block)
             return FAIL(t, -EINVAL, "node '%s': %dx%d samples cannot be divided by %d", n->name, in->w,
                         in->h, n->block);
-        break;
+        return 0;
     case FSR_OP_PAD:
-        ret = size_pad(t, n, in, wn);
-        break;
+        return size_pad(t);
     case FSR_OP_SLICE:
-        fsr_slice_count(n->range[1], t->p->net->nodes[n->in[0]].channels, &wn->first_c);
+        fsr_slice_count(n->range[1], t->in_planes, &wn->first_c);
         wn->h = fsr_slice_count(n->range[2], in->h, &wn->first_y);
         wn->w = fsr_slice_count(n->range[3], in->w, &wn->first_x);
-        break;
+        return 0;
     case FSR_OP_TRANSPOSE:
         wn->w = in->h;
         wn->h = in->w;
-        break;
+        return 0;
     case FSR_OP_RESHAPE:
-        ret = size_reshape(t, n, in, t->p->net->nodes[n->in[0]].channels, wn);
-        break;
+        return size_reshape(t);
     case FSR_OP_GEMM:
         wn->w = n->w;
-        wn->h = in->h;
         if (in->w != n->kw)
             return FAIL(t, -EINVAL, "node '%s': its matrix is for %d values, its input has %d", n->name,
                         n->kw, in->w);
-        break;
+        return 0;
     case FSR_OP_RESIZE:
         wn->w = fsr_resize_size(in->w, n->resize.fx, n->resize.w);
         wn->h = fsr_resize_size(in->h, n->resize.fy, n->resize.h);
-        if (n->nb_in > 1 && (t->p->whole->nodes[n->in[1]].w != wn->w || t->p->whole->nodes[n->in[1]].h != wn->h))
-            return different(t, i, wn, &t->p->whole->nodes[n->in[1]]);
-        break;
+        return same_size(t);
     default:
-        ret = same_size(t, i);
+        return same_size(t);
     }
-    if (ret < 0)
+}
+
+static int size_node(const Planner *t)
+{
+    FsrWholeNode *wn = t->wn;
+    int           ret;
+
+    wn->w = t->in->w;
+    wn->h = t->in->h;
+    if ((ret = size_value(t)) < 0)
         return ret;
     if (wn->w < 1 || wn->h < 1)
-        return FAIL(t, -EINVAL, "node '%s': nothing is left of a picture of %dx%d samples", n->name,
+        return FAIL(t, -EINVAL, "node '%s': nothing is left of a picture of %dx%d samples", t->n->name,
                     t->p->width, t->p->height);
     if (wn->w > FSR_NN_MAX_SIZE || wn->h > FSR_NN_MAX_SIZE)
-        return FAIL(t, -E2BIG, "node '%s': its result is larger than %dx%d", n->name, FSR_NN_MAX_SIZE,
+        return FAIL(t, -E2BIG, "node '%s': its result is larger than %dx%d", t->n->name, FSR_NN_MAX_SIZE,
                     FSR_NN_MAX_SIZE);
-    wn->stride = fsr_nn_stride(n->channels, 0);
-    wn->pitch  = (size_t)wn->w * wn->stride;
+    wn->stride = fsr_nn_stride(t->n->channels, 0);
     wn->band   = fsr_ceil_div(wn->h, fsr_ceil_div(wn->h, fsr_ceil_div(BAND_SAMPLES, wn->w)));
     return 0;
 }
 
 /* ---- kernels ---------------------------------------------------------------------- */
-
-static void at_least(size_t *a, size_t b)
-{
-    if (*a < b)
-        *a = b;
-}
 
 /* A kernel knows no strides: sx samples side by side are one with sx times as many planes,
  * and the kernel's columns beyond the last are zero. */
@@ -248,106 +245,76 @@ static float *fold_stride(const FsrNode *n, const FsrConvShape *s, int planes, i
     return w;
 }
 
-/* The kernel for the node's shape, with its weights. */
-static int pack(Planner *t, FsrWholeNode *wn, const float *weights, const float *bias)
+static int setup_conv(const Planner *t, int i)
 {
-    wn->kernel = fsr_nn_pick_conv(t->isa, &wn->shape);
-    if (!(wn->packed = fsr_plan_alloc(t->p, wn->kernel->packed_floats(&wn->shape) * sizeof(float))))
-        return -ENOMEM;
-    wn->kernel->pack(&wn->shape, weights, bias, wn->packed);
-    if (wn->kernel->scratch_floats)
-        at_least(&t->scratch, wn->kernel->scratch_floats(&wn->shape));
-    return 0;
-}
+    const FsrNode *n      = t->n;
+    FsrWholeNode  *wn     = t->wn;
+    FsrConvShape  *shape  = &t->p->nodes[i].shape;
+    const int      fold   = n->sx > 1 && n->kw > 1;
+    float         *folded = NULL;
+    int            ret;
 
-static int setup_conv(Planner *t, int i)
-{
-    const FsrNode      *n  = &t->p->net->nodes[i];
-    FsrWholeNode       *wn = &t->p->whole->nodes[i];
-    const FsrWholeNode *in = &t->p->whole->nodes[n->in[0]];
-    const int planes = t->p->net->nodes[n->in[0]].channels;
-    float    *folded = NULL;
-    int       ret;
-
-    wn->shape = (FsrConvShape){
-        .cin  = n->sx > 1 && n->kw > 1 ? (n->sx < n->kw ? n->sx : n->kw) * in->stride : planes,
-        .cin_stride = n->sx * in->stride,
+    *shape = (FsrConvShape){
+        .cin  = fold ? fsr_min(n->sx, n->kw) * t->in->stride : t->in_planes, .cin_stride = n->sx * t->in->stride,
         .cout = n->channels, .cout_stride = wn->stride,
         .kw   = fsr_ceil_div(n->kw, n->sx), .kh = n->kh, .relu = n->relu,
     };
-    if (n->sx > 1 || wn->pad_left || wn->pad_top || wn->w + n->kw - 1 > in->w ||
-        (wn->h - 1) * n->sy + n->kh > in->h)
-        wn->window_w = (wn->w - 1 + wn->shape.kw) * n->sx;
-    if (n->sx > 1 && n->kw > 1 && !(folded = fold_stride(n, &wn->shape, planes, in->stride)))
+    if (n->sx > 1 || wn->pad_left || wn->pad_top || wn->w + n->kw - 1 > t->in->w ||
+        (wn->h - 1) * n->sy + n->kh > t->in->h)
+        wn->window_w = (wn->w - 1 + shape->kw) * n->sx;
+    if (fold && !(folded = fold_stride(n, shape, t->in_planes, t->in->stride)))
         return -ENOMEM;
-    ret = pack(t, wn, folded ? folded : n->weights, n->bias);
+    ret = fsr_plan_pack(t->p, i, folded ? folded : n->weights, n->bias);
     free(folded);
     return ret;
 }
 
-static int setup_depthwise(Planner *t, int i)
+static int setup_depthwise(const Planner *t, int i)
 {
-    const FsrNode *n  = &t->p->net->nodes[i];
-    FsrWholeNode  *wn = &t->p->whole->nodes[i];
+    const FsrNode *n  = t->n;
+    FsrWholeNode  *wn = t->wn;
+    float         *packed;
 
     wn->dw = (FsrDwShape){ n->channels, wn->stride, n->kw, n->kh, n->sx, n->relu ? 0 : -FLT_MAX,
                            n->top > 0 ? n->top : FLT_MAX, 0 };
     wn->window_w  = (wn->w - 1) * n->sx + n->kw;
-    wn->dw_kernel = fsr_nn_pick_depthwise(t->isa, &wn->dw);
-    if (!(wn->packed = fsr_plan_alloc(t->p, fsr_dw_packed_floats(&wn->dw) * sizeof(float))))
+    wn->dw_kernel = fsr_nn_pick_depthwise(t->p->isa, &wn->dw);
+    if (!(packed = fsr_plan_alloc(t->p, fsr_dw_packed_floats(&wn->dw) * sizeof(float))))
         return -ENOMEM;
-    fsr_dw_pack(&wn->dw, n->weights, n->bias, wn->packed);
+    fsr_dw_pack(&wn->dw, n->weights, n->bias, packed);
+    t->p->nodes[i].packed = packed;
     return 0;
-}
-
-/* A row is one sample of as many planes. */
-static int setup_gemm(Planner *t, int i)
-{
-    const FsrNode *n  = &t->p->net->nodes[i];
-    FsrWholeNode  *wn = &t->p->whole->nodes[i];
-
-    wn->shape  = (FsrConvShape){ .cin = n->kw, .cin_stride = n->kw, .cout = n->w, .cout_stride = n->w,
-                                 .kw = 1, .kh = 1, .relu = n->relu };
-    return pack(t, wn, n->weights, n->bias);
 }
 
 static int setup_node(Planner *t, int i)
 {
-    const FsrNode      *n  = &t->p->net->nodes[i];
-    FsrWholeNode       *wn = &t->p->whole->nodes[i];
-    const FsrWholeNode *in = &t->p->whole->nodes[n->in[0]];
+    const FsrNode *n        = t->n;
+    FsrWholeNode  *wn       = t->wn;
+    size_t        *scratch  = &t->p->scratch_floats;
+    const size_t   in_pitch = (size_t)t->in->w * t->in->stride;
     int ret = 0;
 
-    switch (n->op) {
-    case FSR_OP_INPUT:
-        at_least(&t->scratch, (size_t)n->channels * wn->w);
-        break;
-    case FSR_OP_CONV:
+    if (n->op == FSR_OP_CONV) {
         ret = setup_conv(t, i);
-        break;
-    case FSR_OP_DEPTHWISE:
+    } else if (n->op == FSR_OP_DEPTHWISE) {
         ret = setup_depthwise(t, i);
-        break;
-    case FSR_OP_GEMM:
-        ret = setup_gemm(t, i);
-        break;
-    case FSR_OP_GLOBAL_POOL:
-        at_least(&t->scratch, wn->stride);
-        break;
-    case FSR_OP_RESIZE:
-        if ((ret = fsr_resize_taps(&wn->tx, &n->resize, in->w, wn->w, n->resize.fx)) >= 0)
-            ret = fsr_resize_taps(&wn->ty, &n->resize, in->h, wn->h, n->resize.fy);
-        at_least(&t->scratch, in->pitch);
-        break;
-    default:
-        break;
+    } else if (n->op == FSR_OP_GEMM) {              /* a row is one sample of as many planes */
+        t->p->nodes[i].shape = (FsrConvShape){ .cin = n->kw, .cin_stride = n->kw, .cout = n->w,
+                                               .cout_stride = n->w, .kw = 1, .kh = 1, .relu = n->relu };
+        ret = fsr_plan_pack(t->p, i, n->weights, n->bias);
+    } else if (n->op == FSR_OP_RESIZE) {
+        if ((ret = fsr_resize_taps(&wn->tx, &n->resize, t->in->w, wn->w, n->resize.fx)) >= 0)
+            ret = fsr_resize_taps(&wn->ty, &n->resize, t->in->h, wn->h, n->resize.fy);
+        fsr_at_least(scratch, in_pitch);
+    } else if (n->op == FSR_OP_INPUT) {
+        fsr_at_least(scratch, (size_t)n->channels * wn->w);
     }
-    wn->edges = wn->window_w && wn->w >= MIN_EDGES_W && in->w >= n->kw && (n->sx == 1 || wn->dw_kernel);
+    wn->edges = wn->window_w && wn->w >= MIN_EDGES_W && t->in->w >= n->kw && (n->sx == 1 || wn->dw_kernel);
     if (wn->edges)
-        at_least(&t->zeros, in->pitch);
+        fsr_at_least(&t->zeros, in_pitch);
     if (wn->window_w)
-        at_least(&t->window, (size_t)wn->window_w * in->stride * ((wn->band - 1) * n->sy + n->kh));
-    at_least(&t->scratch, wn->w);                   /* one plane for get or put */
+        fsr_at_least(&t->window, (size_t)wn->window_w * t->in->stride * ((wn->band - 1) * n->sy + n->kh));
+    fsr_at_least(scratch, wn->w);                   /* one plane for get or put */
     return ret;
 }
 
@@ -357,14 +324,12 @@ FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r)
 {
     const FsrNode      *n  = &p->net->nodes[i];
     const FsrWholeNode *wn = &p->whole->nodes[i], *in = &p->whole->nodes[n->in[j]];
+    const FsrSpan       all = { 0, in->h - 1 };
     int a = r, span = 1;
 
     switch (n->op) {
     case FSR_OP_CONV:
     case FSR_OP_DEPTHWISE:
-        a    = r * n->sy - wn->pad_top;
-        span = n->kh;
-        break;
     case FSR_OP_MAX_POOL:
     case FSR_OP_AVERAGE_POOL:
         a    = r * n->sy - wn->pad_top;
@@ -384,14 +349,14 @@ FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r)
     case FSR_OP_SLICE:
         a = wn->first_y + r * (int)n->range[2][2];
         if (n->range[2][2] < 0)
-            return (FsrSpan){ 0, in->h - 1 };
+            return all;
         break;
     case FSR_OP_PAD:
         a = r - wn->pad_top;
         if (n->pad_mode == FSR_PAD_REFLECT)
-            return (FsrSpan){ 0, in->h - 1 };
+            return all;
         if (n->pad_mode == FSR_PAD_EDGE)
-            a = a < 0 ? 0 : a < in->h ? a : in->h - 1;
+            a = fsr_min(fsr_max(a, 0), in->h - 1);
         break;
     case FSR_OP_CONCAT:
         for (int k = 0; n->axis == 2 && k < j; k++)
@@ -400,178 +365,105 @@ FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r)
     case FSR_OP_GLOBAL_POOL:
     case FSR_OP_TRANSPOSE:
     case FSR_OP_RESHAPE:
-        return (FsrSpan){ 0, in->h - 1 };
-    case FSR_OP_ADD:
-    case FSR_OP_SUB:
-    case FSR_OP_MUL:
-    case FSR_OP_PRELU:
-        a = in->h == 1 ? 0 : r;
-        break;
+        return all;
     default:
-        break;
+        if (fsr_is_binary(n->op) && in->h == 1)
+            a = 0;
     }
     return (FsrSpan){ a, a + span - 1 };
 }
 
-void fsr_whole_demand(const FsrPlan *p, int i, int r, void *opaque,
-                      void (*make)(void *opaque, int i, int first, int last))
+void fsr_whole_play(const FsrPlan *p, void *opaque, FsrMake *make, void (*deliver)(void *opaque, int result, int r))
 {
-    const FsrNode      *n    = &p->net->nodes[i];
-    const FsrWholeNode *wn   = &p->whole->nodes[i];
-    int                *made = p->whole->made;
-
-    r = r < wn->h ? r : wn->h - 1;
-    while (made[i] <= r) {
-        const int first = made[i], last = (first + wn->band < wn->h ? first + wn->band : wn->h) - 1;
-
-        for (int j = 0; j < n->nb_in; j++)
-            fsr_whole_demand(p, n->in[j], fsr_whole_span(p, i, j, last).last, opaque, make);
-        make(opaque, i, first, last);
-        made[i] = last + 1;
-    }
-}
-
-/* Without data: row r of a result is read. */
-static void keep(const FsrPlan *p, int i, int r)
-{
-    FsrWholeNode *wn = &p->whole->nodes[i];
-
-    if (wn->ring_rows < p->whole->made[i] - r)
-        wn->ring_rows = p->whole->made[i] - r;
-}
-
-void fsr_whole_play(const FsrPlan *p, void *opaque,
-                    void (*make)(void *opaque, int i, int first, int last),
-                    void (*deliver)(void *opaque, int result, int r))
-{
+    int    *made  = p->workers[0].made;
     int64_t steps = 0;
 
-    memset(p->whole->made, 0, p->net->nb_nodes * sizeof(*p->whole->made));
+    memset(made, 0, p->net->nb_nodes * sizeof(*made));
     for (int k = 0; k < fsr_nb_results(p->net); k++)
-        steps = steps < p->whole->nodes[fsr_result(p->net, k)].h ? p->whole->nodes[fsr_result(p->net, k)].h : steps;
+        steps = fsr_max((int)steps, p->whole->nodes[fsr_result(p->net, k)].h);
     for (int64_t s = 0; s < steps; s++)
         for (int k = 0; k < fsr_nb_results(p->net); k++) {
             const int i = fsr_result(p->net, k), h = p->whole->nodes[i].h;
 
             for (int r = (int)(s * h / steps); r < (s + 1) * h / steps; r++) {
-                fsr_whole_demand(p, i, r, opaque, make);
-                if (deliver)
-                    deliver(opaque, k, r);
-                else
-                    keep(p, i, r);
+                fsr_plan_demand(p, made, i, r, opaque, make);
+                deliver(opaque, k, r);
             }
         }
 }
 
-/* Without data: how many rows of its inputs a band needs at the moment when it is made. */
-static void measure(void *opaque, int i, int first, int last)
+/* Without data: row r of a result is read. */
+static void keep(void *opaque, int result, int r)
 {
     const FsrPlan *p = opaque;
-    const FsrNode *n = &p->net->nodes[i];
+    const int      i = fsr_result(p->net, result);
 
-    (void)last;
-    for (int j = 0; j < n->nb_in; j++) {
-        FsrWholeNode *in = &p->whole->nodes[n->in[j]];
-        int from = fsr_whole_span(p, i, j, first).first;
-        int rows = p->whole->made[n->in[j]] - (from < 0 ? 0 : from);
-        if (in->ring_rows < rows)
-            in->ring_rows = rows;
-    }
+    p->nodes[i].ring_rows = fsr_max(p->nodes[i].ring_rows, p->workers[0].made[i] - r);
 }
 
-static int lay_out(Planner *t)
+static int lay_out(const Planner *t)
 {
-    FsrPlan         *p = t->p;
-    struct FsrWhole *w = p->whole;
-    size_t           at = 0;
+    FsrPlan *p  = t->p;
+    size_t   at = 0;
 
-    fsr_whole_play(p, p, measure, NULL);
+    fsr_whole_play(p, p, fsr_plan_rehearse, keep);
     for (int i = 0; i < p->net->nb_nodes; i++) {
-        FsrWholeNode *wn = &w->nodes[i];
+        const FsrWholeNode *wn = &p->whole->nodes[i];
+        FsrPlanNode        *pn = &p->nodes[i];
 
-        wn->ring_rows = fsr_ceil_div(wn->ring_rows < 1 ? 1 : wn->ring_rows, wn->band) * wn->band;
-        wn->ring_rows = wn->ring_rows < wn->h ? wn->ring_rows : wn->h;
-        at += (wn->ring_rows * wn->pitch + 31) / 16 * 16;
+        pn->ring_rows = fsr_min(fsr_ceil_div(pn->ring_rows, wn->band) * wn->band, wn->h);
+        pn->pitch     = (size_t)wn->w * wn->stride;
+        pn->offset    = at;
+        at += fsr_align16(pn->ring_rows * pn->pitch) + 16;
     }
-    if (at + t->window + t->scratch + t->zeros > MAX_FLOATS)
+    p->whole->window = at;
+    p->scratch       = at + fsr_align16(t->window);
+    p->whole->zeros  = p->scratch + fsr_align16(p->scratch_floats);
+    p->worker_floats = p->whole->zeros + fsr_align16(t->zeros);
+    if (p->worker_floats > MAX_FLOATS)
         return FAIL(t, -E2BIG, "the network needs more than %d MiB for a picture of %dx%d", MAX_FLOATS >> 18,
                     p->width, p->height);
-    if (!(w->memory = fsr_plan_alloc(p, (at + t->window + t->scratch + t->zeros + 64) * sizeof(float))))
-        return -ENOMEM;
-    at = 0;
-    for (int i = 0; i < p->net->nb_nodes; i++) {
-        w->nodes[i].ring = w->memory + at;
-        at += (w->nodes[i].ring_rows * w->nodes[i].pitch + 31) / 16 * 16;
-    }
-    w->window  = w->memory + at;
-    w->scratch = w->window + (t->window + 15) / 16 * 16;
-    w->zeros   = w->scratch + (t->scratch + 15) / 16 * 16;
     return 0;
 }
 
-static int plan(Planner *t)
+int fsr_whole_alloc(FsrPlan *p)
 {
-    FsrPlan   *p  = t->p;
-    const int  nb = p->net->nb_nodes;
-    int        ret;
+    const int nb = p->net->nb_nodes;
 
-    if (!(p->whole = calloc(1, sizeof(*p->whole))) ||
-        !(p->whole->nodes = calloc(nb, sizeof(*p->whole->nodes))) ||
-        !(p->whole->made = calloc(nb, sizeof(*p->whole->made))))
+    if (!(p->whole = calloc(1, sizeof(*p->whole))) || !(p->whole->nodes = calloc(nb, sizeof(*p->whole->nodes))))
         return -ENOMEM;
-    p->bytes = sizeof(*p) + sizeof(*p->whole) + nb * (sizeof(*p->whole->nodes) + sizeof(int));
-    for (int i = 0; i < nb; i++)
-        if ((ret = size_node(t, i)) < 0 || (ret = setup_node(t, i)) < 0)
+    p->bytes += sizeof(*p->whole) + nb * sizeof(*p->whole->nodes);
+    return 0;
+}
+
+int fsr_whole_setup(FsrPlan *p, char *err, size_t err_size)
+{
+    Planner t = { .p = p, .err = err, .err_size = err_size };
+    int     ret;
+
+    for (int i = 0; i < p->net->nb_nodes; i++) {
+        t.n         = &p->net->nodes[i];
+        t.wn        = &p->whole->nodes[i];
+        t.in        = &p->whole->nodes[t.n->in[0]];
+        t.in_planes = p->net->nodes[t.n->in[0]].channels;
+        if ((ret = size_node(&t)) < 0 || (ret = setup_node(&t, i)) < 0)
             return ret;
+    }
     p->tile_w = p->width;
     p->tile_h = p->height;
     p->cols   = p->rows = 1;
-    return lay_out(t);
+    return lay_out(&t);
 }
 
-int fsr_whole_plan(FsrPlan **plan_, const FsrNet *net, int width, int height, int nb_workers,
-                   FsrPrecision precision, FsrIsa isa, char *err, size_t err_size)
+void fsr_whole_free(FsrPlan *p)
 {
-    Planner t = { .isa = isa, .err = err, .err_size = err_size };
-    int     ret, damaged = 0;
-
-    if ((ret = fsr_plan_new(&t.p, net, width, height, nb_workers, err, err_size)) >= 0 && (ret = plan(&t)) >= 0 &&
-        precision == FSR_PRECISION_I8) {
-        ret     = fsr_whole_quantize(t.p, isa);
-        damaged = ret == -EINVAL;
-    }
-    if (ret < 0) {
-        fsr_nn_plan_free(&t.p);
-        if (ret == -ENOMEM)
-            FAIL(&t, ret, "cannot plan the network for %dx%d: out of memory", width, height);
-        else if (damaged)
-            FAIL(&t, ret, "cannot plan the network for %dx%d: a range in its metadata is damaged", width, height);
-    }
-    *plan_ = t.p;
-    return ret;
-}
-
-int fsr_nn_plan_whole(FsrPlan **plan, const FsrNet *net, int width, int height, char *err,
-                      size_t err_size)
-{
-    return fsr_whole_plan(plan, net, width, height, 1, FSR_PRECISION_F32, fsr_nn_isa(), err, err_size);
-}
-
-void fsr_whole_free(struct FsrWhole **whole, int nb_nodes)
-{
-    struct FsrWhole *w = *whole;
-
-    *whole = NULL;
-    if (!w)
+    if (!p->whole)
         return;
-    for (int i = 0; w->nodes && i < nb_nodes; i++) {
-        free(w->nodes[i].packed);
-        fsr_whole_free_point(&w->nodes[i]);
-        free(w->nodes[i].tx.taps);
-        free(w->nodes[i].ty.taps);
+    for (int i = 0; p->whole->nodes && i < p->net->nb_nodes; i++) {
+        fsr_whole_free_point(&p->whole->nodes[i]);
+        free(p->whole->nodes[i].tx.taps);
+        free(p->whole->nodes[i].ty.taps);
     }
-    free(w->nodes);
-    free(w->memory);
-    free(w->made);
-    free(w);
+    free(p->whole->nodes);
+    free(p->whole);
 }

@@ -17,20 +17,14 @@
 typedef struct FsrWholeNode {
     int     w, h;                       /* of the value */
     int     stride;                     /* words between neighbouring samples */
-    size_t  pitch;                      /* words of a row */
-    int     band;                       /* rows made at a time */
-    int     ring_rows;                  /* whole bands, or all rows */
-    float  *ring;
+    int     band;                       /* rows made at a time; a ring has whole bands, or all rows */
     /* convolutions, pools, pad */
     int     pad_left, pad_top, pad_right, pad_bottom;
     int     first_c, first_x, first_y;  /* slice */
     int     window_w;                   /* samples of a padded input row; 0: read it in place */
     int     edges;                      /* in place but for samples whose window leaves the picture */
-    FsrConvShape         shape;         /* sx samples of the input make one of the kernel's */
-    const FsrConvKernel *kernel;
     FsrDwShape           dw;
     const FsrDwKernel   *dw_kernel;
-    float               *packed;
     const FsrPointKernel *point;        /* 1x1 convolution in integers; NULL: float */
     FsrPointConv         pc;
     /* resize */
@@ -39,35 +33,31 @@ typedef struct FsrWholeNode {
 
 struct FsrWhole {
     FsrWholeNode *nodes;
-    float        *memory;               /* rings, window, scratch */
-    int          *made;                 /* rows of each value made so far */
-    float        *window;               /* padded rows under a band of a convolution */
-    float        *scratch;              /* of a kernel; a row of samples */
-    float        *zeros;                /* a row of an edges node's input outside of the picture */
+    size_t        window;               /* offset of padded rows under a band of a convolution */
+    size_t        zeros;                /* offset of a row of an edges node's input outside of the picture */
 };
 
 /* What fsr_nn_plan_whole does, with a choice of format and instruction set. */
-int fsr_whole_plan(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
-                   FsrPrecision precision, FsrIsa isa, char *err, size_t err_size);
+int fsr_whole_plan(FsrPlan **plan, const FsrNet *net, int width, int height, FsrPrecision precision, FsrIsa isa,
+                   char *err, size_t err_size);
+
+/* Parts of that: memory for p->whole; sizes, kernels and where everything lies, with a message in err
+ * but for -ENOMEM. */
+int  fsr_whole_alloc(FsrPlan *p);
+int  fsr_whole_setup(FsrPlan *p, char *err, size_t err_size);
 
 /* Puts those convolutions of a plan in floats into integers that win by it. */
 int  fsr_whole_quantize(FsrPlan *p, FsrIsa isa);
 void fsr_whole_free_point(FsrWholeNode *wn);
-void fsr_whole_free(struct FsrWhole **w, int nb_nodes);
+void fsr_whole_free(FsrPlan *p);
 
 int64_t fsr_whole_run(FsrPlan *p, const FsrNnIO *io);
 
-/* The rows [first, last] of its input j that row r of node i is made from, also such that
- * lie outside of it. */
+/* fsr_plan_span of a whole network. */
 FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r);
 
-/* Makes rows until row r of node i is there. make gets each band in order, after its input. */
-void fsr_whole_demand(const FsrPlan *p, int i, int r, void *opaque,
-                      void (*make)(void *opaque, int i, int first, int last));
-
 /* A run: all results from top to bottom side by side; deliver gets each row of them. */
-void fsr_whole_play(const FsrPlan *p, void *opaque,
-                    void (*make)(void *opaque, int i, int first, int last),
+void fsr_whole_play(const FsrPlan *p, void *opaque, FsrMake *make,
                     void (*deliver)(void *opaque, int result, int r));
 
 #endif /* FASTSR_NN_WHOLE_H */

@@ -54,19 +54,21 @@ static void set_steps(const FsrNode *in, int stride, const struct FsrRange *seen
     }
 }
 
-/* A depthwise convolution with bytes of these steps as results. */
-static void make_bytes(FsrWholeNode *wn, FsrIsa isa, const float *step)
+/* Depthwise convolution i with bytes of these steps as results. */
+static void make_bytes(FsrPlan *p, int i, FsrIsa isa, const float *step)
 {
-    const size_t n = fsr_dw_packed_floats(&wn->dw);
+    FsrWholeNode *wn = &p->whole->nodes[i];
+    FsrPlanNode  *pn = &p->nodes[i];
+    const size_t  n  = fsr_dw_packed_floats(&wn->dw);
 
     for (size_t k = 0; k < n; k++)
-        wn->packed[k] /= step[k % wn->dw.stride];
+        pn->packed[k] /= step[k % wn->dw.stride];
     wn->dw.bytes  = 1;
     wn->dw.lo     = 0;
     wn->dw.hi     = 255;
     wn->dw_kernel = fsr_nn_pick_depthwise(isa, &wn->dw);
     wn->stride   /= 4;
-    wn->pitch    /= 4;
+    pn->pitch    /= 4;
 }
 
 /* Weights of result plane o. What rounding takes away on average goes into the bias. */
@@ -109,7 +111,7 @@ static int set_conv(FsrPlan *p, int i, FsrIsa isa, const struct FsrRange *seen, 
     set_steps(&p->net->nodes[n->in[0]], in->stride, seen, step);
     for (int o = 0; o < n->channels; o++)
         set_plane(n, o, p->net->nodes[n->in[0]].channels, c, seen, step);
-    make_bytes(in, isa, step);
+    make_bytes(p, n->in[0], isa, step);
     wn->point = kernel;
     free(step);
     return 0;
