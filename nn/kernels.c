@@ -9,33 +9,28 @@
 #include <cpuid.h>
 #endif
 
+static const char *const names[FSR_ISA_NB] = {
+    "c", "blas", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16",       /* as FsrIsa */
+};
+
 static const struct {
-    const char          *name;
     const FsrConvKernel *conv[3];       /* in order of preference */
     const FsrI8Kernel   *i8;
 } sets[FSR_ISA_NB] = {
-    [FSR_ISA_C]      = { "c",      { &fsr_conv_c }, &fsr_i8_c },
-    [FSR_ISA_BLAS]   = { "blas",   { &fsr_conv_blas }, NULL },
+    [FSR_ISA_C]          = { { &fsr_conv_c }, &fsr_i8_c },
+    [FSR_ISA_BLAS]       = { { &fsr_conv_blas }, NULL },
 #if defined(__x86_64__)
-    [FSR_ISA_AVX2]   = { "avx2",   { &fsr_conv_few_avx2, &fsr_conv_wide_avx2 }, &fsr_i8_avx2 },
-    [FSR_ISA_AVXVNNI] = { "avxvnni", { NULL }, &fsr_i8_avxvnni },
-    [FSR_ISA_AVX512] = { "avx512", { &fsr_conv_few_avx512, &fsr_conv_few_avx2,
-                                     &fsr_conv_wide_avx512 }, NULL },
-    [FSR_ISA_AVX512VNNI] = { "avx512vnni", { NULL }, &fsr_i8_avx512vnni },
-    [FSR_ISA_AVX512BF16] = { "avx512bf16", { &fsr_conv_few_bf16, &fsr_conv_few_bf16_half,
-                                             &fsr_conv_wide_bf16 }, NULL },
-#else
-    [FSR_ISA_AVX2]   = { "avx2",   { NULL }, NULL },
-    [FSR_ISA_AVXVNNI] = { "avxvnni", { NULL }, NULL },
-    [FSR_ISA_AVX512] = { "avx512", { NULL }, NULL },
-    [FSR_ISA_AVX512VNNI] = { "avx512vnni", { NULL }, NULL },
-    [FSR_ISA_AVX512BF16] = { "avx512bf16", { NULL }, NULL },
+    [FSR_ISA_AVX2]       = { { &fsr_conv_few_avx2, &fsr_conv_wide_avx2 }, &fsr_i8_avx2 },
+    [FSR_ISA_AVXVNNI]    = { { NULL }, &fsr_i8_avxvnni },
+    [FSR_ISA_AVX512]     = { { &fsr_conv_few_avx512, &fsr_conv_few_avx2, &fsr_conv_wide_avx512 }, NULL },
+    [FSR_ISA_AVX512VNNI] = { { NULL }, &fsr_i8_avx512vnni },
+    [FSR_ISA_AVX512BF16] = { { &fsr_conv_few_bf16, &fsr_conv_few_bf16_half, &fsr_conv_wide_bf16 }, NULL },
 #endif
 };
 
 const char *fsr_nn_isa_name(FsrIsa isa)
 {
-    return sets[isa].name;
+    return names[isa];
 }
 
 #if defined(__x86_64__)
@@ -79,7 +74,7 @@ FsrIsa fsr_nn_isa(void)
     int isa = FSR_ISA_NB - 1;
 
     for (int i = 0; cap && i < FSR_ISA_NB; i++)
-        if (!strcmp(cap, sets[i].name))
+        if (!strcmp(cap, names[i]))
             isa = i;
     while (!fsr_nn_isa_available(isa))
         isa--;

@@ -27,12 +27,12 @@ static int hash_names(Loader *l)
 {
     const OnnxGraph *g = l->graph;
 
-    l->made_by = malloc((g->n_node + 1) * sizeof(*l->made_by));
+    l->nodes   = calloc(g->n_node + 1, sizeof(*l->nodes));
     l->tensors = malloc((g->n_initializer + 1) * sizeof(*l->tensors));
-    if (!l->made_by || !l->tensors)
+    if (!l->nodes || !l->tensors)
         return -ENOMEM;
     for (size_t i = 0; i < g->n_node; i++)
-        l->made_by[i] = hash(str(g->node[i]->output[0]));
+        l->nodes[i] = (LoadNode){ hash(str(g->node[i]->output[0])), UNSEEN, NULL };
     for (size_t i = 0; i < g->n_initializer; i++)
         l->tensors[i] = hash(str(g->initializer[i]->name));
     return 0;
@@ -43,7 +43,7 @@ int fsr_load_find_producer(const Loader *l, const char *value)
     const uint32_t h = hash(value);
 
     for (size_t i = 0; i < l->graph->n_node; i++)
-        if (l->made_by[i] == h && !strcmp(str(l->graph->node[i]->output[0]), value))
+        if (l->nodes[i].makes == h && !strcmp(str(l->graph->node[i]->output[0]), value))
             return (int)i;
     return -1;
 }
@@ -83,10 +83,10 @@ static const OnnxTensor *find_constant(Loader *l, const char *name, int fold)
             const OnnxAttr *a = fsr_load_find_attr(n, "value");
             return a ? a->t : NULL;
         }
-        if (fold && !strcmp(str(n->op_type), "DequantizeLinear") && !l->folded[i])
-            l->folded[i] = fsr_load_fold(l, n);
-        if (l->folded[i])
-            return l->folded[i];
+        if (fold && !strcmp(str(n->op_type), "DequantizeLinear") && !l->nodes[i].folded)
+            l->nodes[i].folded = fsr_load_fold(l, n);
+        if (l->nodes[i].folded)
+            return l->nodes[i].folded;
         /* Cast: weights that are stored as 16-bit floats */
         if ((strcmp(str(n->op_type), "Identity") &&
              (strcmp(str(n->op_type), "Cast") || fsr_load_attr_int(n, "to", 0) != TYPE_FLOAT)) || n->n_input != 1)
@@ -164,16 +164,21 @@ static float from_half(unsigned u)
     return u & 0x8000 ? -v : v;
 }
 
-/* raw_data is little endian whatever the machine */
-static float raw_number(const OnnxTensor *t, int64_t i)
+/* Element i of raw_data, which is little endian whatever the machine */
+static uint64_t raw_bits(const OnnxTensor *t, int64_t i, int size)
 {
-    const int      size = element_size(t);
-    const uint8_t *p    = t->raw_data.data + i * size;
-    uint32_t u = 0;
-    float    f;
+    uint64_t u = 0;
 
     for (int k = 0; k < size; k++)
-        u |= (uint32_t)p[k] << 8 * k;
+        u |= (uint64_t)t->raw_data.data[i * size + k] << 8 * k;
+    return u;
+}
+
+static float raw_number(const OnnxTensor *t, int64_t i)
+{
+    const uint32_t u = (uint32_t)raw_bits(t, i, element_size(t));
+    float f;
+
     memcpy(&f, &u, sizeof(f));
     switch (t->data_type) {
     case TYPE_FLOAT:   return f;
@@ -186,10 +191,9 @@ static float raw_number(const OnnxTensor *t, int64_t i)
 int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, FsrLoadTypes types, float **out)
 {
     int64_t count;
-    int     ret;
+    int     ret = fsr_load_tensor_count(l, t, &count);
 
-    if ((ret = fsr_load_tensor_count(l, t, &count)) < 0 ||
-        (ret = check_tensor(l, t, types, count)) < 0)
+    if (ret < 0 || (ret = check_tensor(l, t, types, count)) < 0)
         return ret;
     if (!(*out = malloc(count ? count * sizeof(**out) : 1)))
         return -ENOMEM;
@@ -200,7 +204,7 @@ int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, FsrLoadTypes types, flo
             return FAIL(l, -EINVAL, "tensor '%.80s': value %lld is not a finite number",
                         str(t->name), (long long)i);
     }
-    return 0;
+    return (int)count;
 }
 
 int fsr_load_read_ints(const Loader *l, const OnnxTensor *t, int64_t *out, int max)
@@ -222,11 +226,9 @@ int fsr_load_read_ints(const Loader *l, const OnnxTensor *t, int64_t *out, int m
         return FAIL(l, -EINVAL, "tensor '%.80s': its shape needs %lld values (truncated or "
                     "damaged file)", str(t->name), (long long)count);
     for (int i = 0; i < count; i++) {
-        uint64_t v = t->has_raw_data ? 0 : (uint64_t)t->int64_data[i];
+        const int64_t v = t->has_raw_data ? (int64_t)raw_bits(t, i, size) : t->int64_data[i];
 
-        for (int k = 0; t->has_raw_data && k < size; k++)
-            v |= (uint64_t)t->raw_data.data[i * size + k] << 8 * k;
-        out[i] = size == 4 ? (int32_t)v : (int64_t)v;
+        out[i] = size == 4 ? (int32_t)v : v;
     }
     return (int)count;
 }
@@ -245,7 +247,7 @@ FsrNode *fsr_load_add_node(Loader *l, FsrOp op, const char *name)
 int fsr_load_resolve(Loader *l, const char *value)
 {
     const OnnxTensor *constant;
-    int i, ret;
+    int i, ret, *state;
 
     for (i = 0; i < l->net->nb_inputs; i++)
         if (!strcmp(value, l->inputs[i]))
@@ -254,15 +256,16 @@ int fsr_load_resolve(Loader *l, const char *value)
         return fsr_load_add_const(l, value, constant);
     if ((i = fsr_load_find_producer(l, value)) < 0)
         return FAIL(l, -EINVAL, "nothing makes the tensor '%.80s'", value);
-    if (l->state[i] == VISITING)
+    state = &l->nodes[i].state;
+    if (*state == VISITING)
         return FAIL(l, -EINVAL, "node '%.80s' depends on itself (cycle)",
                     label(l->graph->node[i]));
-    if (l->state[i] != UNSEEN)
-        return l->state[i];
-    l->state[i] = VISITING;
+    if (*state != UNSEEN)
+        return *state;
+    *state = VISITING;
     if ((ret = fsr_load_operator(l, l->graph->node[i])) < 0)
         return ret;
-    return l->state[i] = ret;
+    return *state = ret;
 }
 
 /* uint8 and int8 may come in where they are dequantized at once; then samples are their numbers. */
@@ -428,12 +431,8 @@ static int build(Loader *l, const FsrOnnx__Model *m)
         if (!*str(m->opset_import[i]->domain) || !strcmp(m->opset_import[i]->domain, "ai.onnx"))
             l->opset = m->opset_import[i]->version;
     l->net->nodes = calloc(count_nodes(l->graph), sizeof(*l->net->nodes));
-    l->state      = malloc((m->graph->n_node + 1) * sizeof(*l->state));
-    l->folded     = calloc(m->graph->n_node + 1, sizeof(*l->folded));
-    if (!l->net->nodes || !l->state || !l->folded)
+    if (!l->net->nodes)
         return -ENOMEM;
-    for (size_t i = 0; i < m->graph->n_node; i++)
-        l->state[i] = UNSEEN;
     if ((ret = hash_names(l)) < 0 || (ret = add_inputs(l)) < 0 || (ret = copy_meta(l, m)) < 0 ||
         (ret = add_outputs(l)) < 0)
         return ret;
@@ -461,13 +460,13 @@ int fsr_nn_load(FsrNet **net, const void *onnx, size_t size, char *err, size_t e
     ret   = l.net ? build(&l, m) : -ENOMEM;
     if (ret == -ENOMEM)
         FAIL(&l, ret, "out of memory");
-    for (size_t i = 0; l.folded && i < m->graph->n_node; i++)
-        if (l.folded[i])
-            fsr_onnx__tensor__free_unpacked(l.folded[i], NULL);
-    free(l.folded);
+    for (size_t i = 0; l.nodes && i < m->graph->n_node; i++)
+        if (l.nodes[i].folded) {
+            free(l.nodes[i].folded->float_data);
+            free(l.nodes[i].folded);
+        }
     fsr_onnx__model__free_unpacked(m, NULL);
-    free(l.state);
-    free(l.made_by);
+    free(l.nodes);
     free(l.tensors);
     if (ret < 0)
         fsr_nn_free(&l.net);

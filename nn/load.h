@@ -15,17 +15,21 @@ typedef FsrOnnx__Attribute OnnxAttr;
 typedef FsrOnnx__Tensor    OnnxTensor;
 typedef FsrOnnx__Graph     OnnxGraph;
 
+typedef struct LoadNode {
+    uint32_t    makes;          /* hash of the name of its first output */
+    int         state;          /* not seen, being visited or our index */
+    OnnxTensor *folded;         /* constant made of others, or NULL */
+} LoadNode;
+
 typedef struct Loader {
     FsrNet          *net;
     const OnnxGraph *graph;
-    int             *state;     /* per ONNX node: not seen, being visited or our index */
-    uint32_t        *made_by;   /* hash of the name of each ONNX node's first output */
+    LoadNode        *nodes;     /* what is known of each ONNX node */
     uint32_t        *tensors;   /* hash of the name of each initializer */
     int64_t          weights;
     int64_t          opset;
     int              folds;     /* steps of load_fold.c so far */
     const char      *inputs[FSR_NN_MAX_INPUTS];
-    OnnxTensor     **folded;    /* constants made of others, one slot for each ONNX node */
     char            *err;
     size_t           err_size;
 } Loader;
@@ -74,8 +78,8 @@ const OnnxTensor *fsr_load_find_tensor(Loader *l, const char *name);
 /* The same without computing anything. */
 const OnnxTensor *fsr_load_find_stored(Loader *l, const char *name);
 
-/* Checks a tensor of floats and returns its values in memory of their own. NUMBERS: also
- * of uint8, int8 or int32. */
+/* Checks a tensor of floats and fills out with its values in memory of their own; their number or an error.
+ * NUMBERS: also of uint8, int8 or int32. */
 typedef enum FsrLoadTypes { FSR_LOAD_FLOATS, FSR_LOAD_NUMBERS } FsrLoadTypes;
 int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, FsrLoadTypes types, float **out);
 
@@ -144,7 +148,7 @@ int fsr_load_conv_transpose(Loader *l, const OnnxNode *o, int src);
 int fsr_load_quantize(Loader *l, const OnnxNode *o, int src);
 int fsr_load_dequantize(Loader *l, const OnnxNode *o, int src);
 
-/* The result of a DequantizeLinear of constants, in memory of its own; NULL: not
+/* The result of a DequantizeLinear of constants, its values in memory of their own; NULL: not
  * constant, or refused (l->err says why). */
 OnnxTensor *fsr_load_fold(Loader *l, const OnnxNode *o);
 

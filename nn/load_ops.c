@@ -191,19 +191,16 @@ int fsr_load_per_plane(Loader *l, const OnnxNode *o, size_t i, int channels, int
 {
     const char       *name = str(o->input[i]);
     const OnnxTensor *t    = fsr_load_find_tensor(l, name);
-    float  *v = NULL;
-    int64_t count;
-    int     ret;
+    float *v = NULL;
+    int    ret;
 
     if (!t)
         return REFUSE(l, o, -EINVAL, "tensor '%.80s' is missing", name);
-    if ((ret = fsr_load_tensor_count(l, t, &count)) < 0)
-        return ret;
     if (!is_per_plane(t, channels, vector))
         return REFUSE(l, o, -ENOSYS, "'%.80s' must have one value or one for each plane", name);
-    if ((ret = fsr_load_read_tensor(l, t, FSR_LOAD_NUMBERS, &v)) >= 0)
-        for (int c = 0; c < channels; c++)
-            dst[c] = v[count == 1 ? 0 : c];
+    ret = fsr_load_read_tensor(l, t, FSR_LOAD_NUMBERS, &v);
+    for (int c = 0; ret > 0 && c < channels; c++)
+        dst[c] = v[ret == 1 ? 0 : c];
     free(v);
     return ret;
 }

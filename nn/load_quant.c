@@ -90,41 +90,33 @@ static void dequantize(float *v, int64_t n, const float *scale, const float *zer
 
 OnnxTensor *fsr_load_fold(Loader *l, const OnnxNode *o)
 {
-    const OnnxTensor *in[3] = { NULL };
+    const OnnxTensor *in[3] = { NULL }, *x;         /* values, scale, zero point */
     OnnxTensor *t = NULL;
     float  *v[3] = { NULL };
-    int64_t n[3] = { 0 }, axis = fsr_load_attr_int(o, "axis", 1), inner = 1;
-    int     ret = 0;
+    int     n[3] = { 0 };
+    int64_t axis = fsr_load_attr_int(o, "axis", 1), inner = 1;
 
-    for (size_t i = 0; ret >= 0 && i < 3 && fsr_load_has_input(o, i); i++) {
+    for (size_t i = 0; i < 3 && fsr_load_has_input(o, i); i++)
         if (!(in[i] = fsr_load_find_stored(l, o->input[i])))
             return NULL;
-        ret = fsr_load_tensor_count(l, in[i], &n[i]);
-    }
-    for (int i = 0; ret >= 0 && i < 3 && in[i]; i++)
-        ret = fsr_load_read_tensor(l, in[i], FSR_LOAD_NUMBERS, &v[i]);
-    axis += axis < 0 && in[0] ? (int64_t)in[0]->n_dims : 0;
-    if (ret >= 0 && in[1] && n[0] > 0 && n[1] > 0 && (!in[2] || n[2] == n[1]) &&
-        (n[1] == 1 || (axis >= 0 && axis < (int64_t)in[0]->n_dims && in[0]->dims[axis] == n[1])) &&
+    for (int i = 0; i < 3 && in[i] && n[i ? i - 1 : 0] >= 0; i++)
+        n[i] = fsr_load_read_tensor(l, in[i], FSR_LOAD_NUMBERS, &v[i]);
+    x     = in[0];
+    axis += axis < 0 && x ? (int64_t)x->n_dims : 0;
+    if (n[0] > 0 && n[1] > 0 && (!in[2] || n[2] == n[1]) &&
+        (n[1] == 1 || (axis >= 0 && axis < (int64_t)x->n_dims && x->dims[axis] == n[1])) &&
         (t = malloc(sizeof(*t)))) {
-        fsr_onnx__tensor__init(t);
-        for (int64_t i = axis + 1; n[1] > 1 && i < (int64_t)in[0]->n_dims; i++)
-            inner *= in[0]->dims[i];
+        for (int64_t i = axis + 1; n[1] > 1 && i < (int64_t)x->n_dims; i++)
+            inner *= x->dims[i];
         dequantize(v[0], n[0], v[1], v[2], n[1], inner);
+        fsr_onnx__tensor__init(t);
         t->has_data_type = 1;
         t->data_type     = TYPE_FLOAT;
-        t->n_dims        = in[0]->n_dims;
+        t->n_dims        = x->n_dims;
+        t->dims          = x->dims;             /* the model's, which lives longer */
         t->n_float_data  = n[0];
         t->float_data    = v[0];
-        t->dims          = malloc((t->n_dims + 1) * sizeof(*t->dims));
         v[0]             = NULL;
-        if (t->dims) {
-            memcpy(t->dims, in[0]->dims, t->n_dims * sizeof(*t->dims));
-        } else {
-            t->n_dims = 0;
-            fsr_onnx__tensor__free_unpacked(t, NULL);
-            t = NULL;
-        }
     }
     for (int i = 0; i < 3; i++)
         free(v[i]);

@@ -33,19 +33,17 @@ static int resize_attrs(const Loader *l, const OnnxNode *o, int old, FsrResize *
 static int resize_scales(Loader *l, const OnnxNode *o, const char *name, FsrResize *r)
 {
     const OnnxTensor *t = fsr_load_find_tensor(l, name);
-    float  *v = NULL;
-    int64_t count;
-    int     ret;
+    float *v = NULL;
+    int    ret;
 
     if (!t)
         return REFUSE(l, o, -ENOSYS, "its scales are not constant");
-    if ((ret = fsr_load_tensor_count(l, t, &count)) < 0 || !count)
-        return ret;
-    if ((ret = fsr_load_read_tensor(l, t, FSR_LOAD_FLOATS, &v)) >= 0) {
-        if (count != 4 || v[0] != 1 || v[1] != 1 || !(v[2] > 0) || !(v[3] > 0))
-            ret = REFUSE(l, o, -ENOSYS, "only height and width can be resized, scales must be 1, 1 and two more");
-        r->fy = v[count > 2 ? 2 : 0];
-        r->fx = v[count > 3 ? 3 : 0];
+    ret = fsr_load_read_tensor(l, t, FSR_LOAD_FLOATS, &v);
+    if (ret > 0 && (ret != 4 || v[0] != 1 || v[1] != 1 || !(v[2] > 0) || !(v[3] > 0)))
+        ret = REFUSE(l, o, -ENOSYS, "only height and width can be resized, scales must be 1, 1 and two more");
+    if (ret > 0) {
+        r->fy = v[2];
+        r->fx = v[3];
     }
     free(v);
     return ret;

@@ -21,8 +21,8 @@ static float plane(const FsrRow *r, int x, int c)
     return r->bf16 ? fsr_from_bf16(((const uint16_t *)sample)[c]) : sample[c];
 }
 
-void fsr_ops_broadcast(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
-                       const FsrRow *a, const FsrRow *b, int width)
+static void broadcast(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
+                      const FsrRow *a, const FsrRow *b, int width)
 {
     const int planes = a->planes > b->planes ? a->planes : b->planes;
 
@@ -50,8 +50,8 @@ void fsr_ops_arithmetic(FsrOp op, int relu, float *dst, int dst_bf16, int dst_st
 {
     const size_t n = (size_t)width * dst_stride;
 
-    if (a->planes != b->planes || a->bf16 != dst_bf16 || b->bf16 != dst_bf16) {
-        fsr_ops_broadcast(op, relu, dst, dst_bf16, dst_stride, a, b, width);
+    if (a->planes != b->planes || a->bf16 != dst_bf16 || b->bf16 != dst_bf16 || !a->stride || !b->stride) {
+        broadcast(op, relu, dst, dst_bf16, dst_stride, a, b, width);
     } else if (dst_bf16) {
         add_bf16(relu, (uint16_t *)dst, (const uint16_t *)a->data, (const uint16_t *)b->data, 2 * n);
     } else {

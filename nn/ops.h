@@ -11,14 +11,10 @@ typedef struct FsrRow {
     int          bf16, planes, stride;
 } FsrRow;
 
-/* dst = a op b for `width` samples; one side may have a single plane. op: ADD, SUB, MUL.
- * dst has the planes of the larger side. */
+/* dst = a op b for `width` samples; one side may have a single plane, or a stride of 0 where all samples
+ * are one. op: one of fsr_is_binary. dst has the planes of the larger side. */
 void fsr_ops_arithmetic(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
                         const FsrRow *a, const FsrRow *b, int width);
-
-/* The same for sides of any planes and with a stride of 0 where all samples are one; also PRELU. */
-void fsr_ops_broadcast(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
-                       const FsrRow *a, const FsrRow *b, int width);
 
 /* One more sample of a window: their maximum or sum so far. */
 void fsr_ops_pool(FsrOp op, int first, float *dst, const float *src, int stride);

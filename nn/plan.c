@@ -375,38 +375,6 @@ void fsr_plan_size(const FsrPlan *p, int i, int *w, int *h)
     *h = p->whole ? p->whole->nodes[i].h : p->height * p->net->nodes[i].scale;
 }
 
-const char *fsr_plan_kernel(const FsrPlan *p, int i)
-{
-    const FsrPlanNode  *pn = &p->nodes[i];
-    const FsrWholeNode *wn = p->whole ? &p->whole->nodes[i] : NULL;
-
-    if (wn && wn->dw_kernel)
-        return wn->dw_kernel->name;
-    if (wn && wn->point)
-        return wn->point->name;
-    if (pn->quant && pn->quant->is_conv)
-        return pn->quant->kernel->name;
-    return pn->kernel ? pn->kernel->name : "";
-}
-
-double fsr_plan_sample_bytes(const FsrPlan *p, int i)
-{
-    if (p->nodes[i].store)
-        return 4.0 * p->nodes[i].subs;
-    if (p->whole && p->whole->nodes[i].dw.bytes)
-        return p->net->nodes[i].channels;
-    return (p->nodes[i].bf16 ? 2.0 : 4.0) * p->net->nodes[i].channels;
-}
-
-double fsr_plan_weight_bytes(const FsrPlan *p, int i)
-{
-    if (p->whole && p->whole->nodes[i].point)
-        return 1;
-    if (p->nodes[i].quant && p->nodes[i].quant->is_conv)
-        return p->nodes[i].store ? 1 : 2;
-    return p->nodes[i].shape.in_bf16 ? 2 : 4;
-}
-
 const char *fsr_nn_output(const FsrPlan *p, int i, int *planes, int *w, int *h)
 {
     *planes = p->net->nodes[p->net->outputs[i]].channels;

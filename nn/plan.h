@@ -78,9 +78,8 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
                      FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
                      char *err, size_t err_size);
 
-/* Size of the planes of node i's value, and the name of its kernel ("" where it has none). */
-void        fsr_plan_size(const FsrPlan *p, int i, int *w, int *h);
-const char *fsr_plan_kernel(const FsrPlan *p, int i);
+/* Size of the planes of node i's value. */
+void fsr_plan_size(const FsrPlan *p, int i, int *w, int *h);
 
 /* Memory that lives as long as the plan or its values do, counted in bytes: zeros, on a vector, and one
  * vector longer than asked for. NULL: out of memory. */
@@ -102,10 +101,6 @@ static inline void fsr_at_least(size_t *a, size_t b)
     if (*a < b)
         *a = b;
 }
-
-/* What a sample of a value's row and a weight of a node take, in bytes. */
-double fsr_plan_sample_bytes(const FsrPlan *p, int i);
-double fsr_plan_weight_bytes(const FsrPlan *p, int i);
 
 /* The rows [first, last] of its input j that row r of node i is made from; in whole networks also such
  * that lie outside of it. */

@@ -53,7 +53,7 @@ static int window_size(const FsrNode *n, Axis *a)
     return n->ceil && (result - 1) * a->stride >= a->size + a->before ? result - 1 : result;
 }
 
-static void size_window(const Planner *t)
+static int size_window(const Planner *t)
 {
     const FsrNode *n = t->n;
     Axis x = { t->in->w, n->kw, n->dx, n->sx, n->pad_left, n->pad_right };
@@ -65,6 +65,7 @@ static void size_window(const Planner *t)
     t->wn->pad_right  = x.after;
     t->wn->pad_top    = y.before;
     t->wn->pad_bottom = y.after;
+    return 0;
 }
 
 /* All inputs of one size, along the axis of a concatenation of any; or such that broadcast. The second
@@ -144,6 +145,13 @@ static int size_reshape(const Planner *t)
     return 0;
 }
 
+static int resize(FsrWholeNode *wn, int w, int h)
+{
+    wn->w = w;
+    wn->h = h;
+    return 0;
+}
+
 /* Width and height of the value; they are those of the first input if it is not said otherwise. */
 static int size_value(const Planner *t)
 {
@@ -153,33 +161,23 @@ static int size_value(const Planner *t)
 
     switch (n->op) {
     case FSR_OP_INPUT:
-        wn->w = t->p->width;
-        wn->h = t->p->height;
-        return 0;
+        return resize(wn, t->p->width, t->p->height);
     case FSR_OP_CONST:
-        wn->w = n->w;
-        wn->h = n->h;
-        return 0;
+        return resize(wn, n->w, n->h);
     case FSR_OP_CONV:
     case FSR_OP_DEPTHWISE:
     case FSR_OP_MAX_POOL:
     case FSR_OP_AVERAGE_POOL:
-        size_window(t);
-        return 0;
+        return size_window(t);
     case FSR_OP_GLOBAL_POOL:
-        wn->w = wn->h = 1;
-        return 0;
+        return resize(wn, 1, 1);
     case FSR_OP_SHUFFLE:
-        wn->w = in->w * n->block;
-        wn->h = in->h * n->block_y;
-        return 0;
+        return resize(wn, in->w * n->block, in->h * n->block_y);
     case FSR_OP_UNSHUFFLE:
-        wn->w = in->w / n->block;
-        wn->h = in->h / n->block;
         if (in->w % n->block || in->h % n->block)
             return FAIL(t, -EINVAL, "node '%s': %dx%d samples cannot be divided by %d", n->name, in->w,
                         in->h, n->block);
-        return 0;
+        return resize(wn, in->w / n->block, in->h / n->block);
     case FSR_OP_PAD:
         return size_pad(t);
     case FSR_OP_SLICE:
@@ -188,17 +186,14 @@ static int size_value(const Planner *t)
         wn->w = fsr_slice_count(n->range[3], in->w, &wn->first_x);
         return 0;
     case FSR_OP_TRANSPOSE:
-        wn->w = in->h;
-        wn->h = in->w;
-        return 0;
+        return resize(wn, in->h, in->w);
     case FSR_OP_RESHAPE:
         return size_reshape(t);
     case FSR_OP_GEMM:
-        wn->w = n->w;
         if (in->w != n->kw)
             return FAIL(t, -EINVAL, "node '%s': its matrix is for %d values, its input has %d", n->name,
                         n->kw, in->w);
-        return 0;
+        return resize(wn, n->w, in->h);
     case FSR_OP_RESIZE:
         wn->w = fsr_resize_size(in->w, n->resize.fx, n->resize.w);
         wn->h = fsr_resize_size(in->h, n->resize.fy, n->resize.h);

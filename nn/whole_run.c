@@ -71,11 +71,10 @@ static void conv_points(const Job *t, int first, int last)
         const float *src = under(t, 0, r);
 
         n = fsr_min(last - r + 1, ring - r % ring);
-        if (wn->point) {
+        if (wn->point)
             wn->point->row(&wn->pc, (const uint8_t *)src, row_of(t, t->i, r), n * w);
-        } else {
+        else
             conv_run(t, &src, row_of(t, t->i, r), n * w);
-        }
     }
 }
 
@@ -153,17 +152,14 @@ static void arithmetic_row(const Job *t, int r, float *dst)
 {
     const FsrNode *n = t->n;
     FsrRow side[2];
-    int    repeat = n->op == FSR_OP_PRELU;
 
     for (int j = 0; j < 2; j++) {
         const FsrWholeNode *in = &t->p->whole->nodes[n->in[j]];
 
         side[j] = (FsrRow){ under(t, j, in->h == 1 ? 0 : r), 0, t->p->net->nodes[n->in[j]].channels,
                             in->w == t->wn->w ? in->stride : 0 };
-        repeat |= in->w != t->wn->w;
     }
-    (repeat ? fsr_ops_broadcast : fsr_ops_arithmetic)(n->op, n->relu, dst, 0, t->wn->stride, &side[0], &side[1],
-                                                      t->wn->w);
+    fsr_ops_arithmetic(n->op, n->relu, dst, 0, t->wn->stride, &side[0], &side[1], t->wn->w);
 }
 
 static void concat_row(const Job *t, int r, float *dst)
@@ -311,10 +307,6 @@ static void other_row(const Job *t, int r, float *dst)
     case FSR_OP_CONST:
         fsr_ops_interleave(dst, n->weights + (size_t)r * n->w, (size_t)n->w * n->h, n->channels, wn->stride, n->w);
         break;
-    case FSR_OP_ADD:
-    case FSR_OP_SUB:
-    case FSR_OP_MUL:
-    case FSR_OP_PRELU:        arithmetic_row(t, r, dst); break;
     case FSR_OP_SHUFFLE:
         fsr_ops_shuffle(n, dst, wn->stride, under(t, 0, r / n->block_y), in->stride, 0, r % n->block_y, wn->w);
         break;
@@ -338,8 +330,7 @@ static void other_row(const Job *t, int r, float *dst)
     case FSR_OP_MAP:
         fsr_ops_map(n, dst, under(t, 0, r), wn->stride, wn->w);
         break;
-    default:
-        break;
+    default:                  arithmetic_row(t, r, dst); break;
     }
 }
 

@@ -4,6 +4,9 @@
  */
 #include "tests/tools/nn_bench.h"
 
+#include "nn/quant.h"
+#include "nn/whole.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -169,13 +172,47 @@ typedef struct Layer {
     double         macs, weights, bytes, energy_uj, ms;
 } Layer;
 
+/* Name of the kernel of node i, "" where it has none. */
+static const char *kernel_name(const FsrPlan *p, int i)
+{
+    const FsrPlanNode  *pn = &p->nodes[i];
+    const FsrWholeNode *wn = p->whole ? &p->whole->nodes[i] : NULL;
+
+    if (wn && wn->dw_kernel)
+        return wn->dw_kernel->name;
+    if (wn && wn->point)
+        return wn->point->name;
+    if (pn->quant && pn->quant->is_conv)
+        return pn->quant->kernel->name;
+    return pn->kernel ? pn->kernel->name : "";
+}
+
+/* What a sample of a value's row and a weight of a node take, in bytes. */
+static double sample_bytes(const FsrPlan *p, int i)
+{
+    if (p->nodes[i].store)
+        return 4.0 * p->nodes[i].subs;
+    if (p->whole && p->whole->nodes[i].dw.bytes)
+        return p->net->nodes[i].channels;
+    return (p->nodes[i].bf16 ? 2.0 : 4.0) * p->net->nodes[i].channels;
+}
+
+static double weight_bytes(const FsrPlan *p, int i)
+{
+    if (p->whole && p->whole->nodes[i].point)
+        return 1;
+    if (p->nodes[i].quant && p->nodes[i].quant->is_conv)
+        return p->nodes[i].store ? 1 : 2;
+    return p->nodes[i].shape.in_bf16 ? 2 : 4;
+}
+
 /* Published cost per operation at 45 nm (pJ): float multiply 3.7 (32 bits) or 1.1 (16), add 0.9;
  * integer multiply 0.2 (8 bits), add 0.1 (32); 32-bit read of a small SRAM 5, of DRAM 640; see Sze
  * et al., Proc. IEEE 105 (2017), and Horowitz, ISSCC 2014. */
 static Layer describe(const FsrNet *net, const FsrPlan *plan, int i)
 {
     const FsrNode *n = &net->nodes[i];
-    Layer  l = { .n = n, .kernel = fsr_plan_kernel(plan, i) };
+    Layer  l = { .n = n, .kernel = kernel_name(plan, i) };
     double pj = 3.7 + 0.9;
 
     l.macs = fsr_node_macs(net, n) * area(plan, i);
@@ -183,13 +220,13 @@ static Layer describe(const FsrNet *net, const FsrPlan *plan, int i)
         l.weights = fsr_node_macs(net, n) + n->channels;
     if (n->op == FSR_OP_GEMM)
         l.weights = (n->kw + 1.0) * n->w;
-    l.bytes = fsr_plan_sample_bytes(plan, i) * area(plan, i) +
-              fsr_plan_weight_bytes(plan, i) * l.weights * fsr_nn_jobs(plan);
+    l.bytes = sample_bytes(plan, i) * area(plan, i) +
+              weight_bytes(plan, i) * l.weights * fsr_nn_jobs(plan);
     for (int j = 0; j < n->nb_in; j++)
-        l.bytes += fsr_plan_sample_bytes(plan, n->in[j]) * area(plan, n->in[j]);
-    if (fsr_plan_weight_bytes(plan, i) == 2 && plan->precision == FSR_PRECISION_BF16)
+        l.bytes += sample_bytes(plan, n->in[j]) * area(plan, n->in[j]);
+    if (weight_bytes(plan, i) == 2 && plan->precision == FSR_PRECISION_BF16)
         pj = 1.1 + 0.9;
-    else if (fsr_plan_weight_bytes(plan, i) < 4)
+    else if (weight_bytes(plan, i) < 4)
         pj = 0.2 + 0.1;
     l.energy_uj = (l.macs * pj + l.bytes / 4 * (n->op == FSR_OP_INPUT ? 640 : 5)) * 1e-6;
     l.ms        = plan->node_ns[i] * 1e-6;
