@@ -179,6 +179,11 @@ static inline int fsr_max(int a, int b)
     return a > b ? a : b;
 }
 
+static inline int fsr_floor_div(int a, int b)
+{
+    return a / b - (a % b < 0);
+}
+
 static inline int fsr_ceil_div(int a, int b)
 {
     return (a + b - 1) / b;

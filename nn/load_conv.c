@@ -175,11 +175,6 @@ typedef struct Stretch {
     int surplus;            /* samples at the end that are none of the result */
 } Stretch;
 
-static int floor_div(int a, int b)
-{
-    return a >= 0 ? a / b : -((-a + b - 1) / b);
-}
-
 /* begin, end: pads; extra: output_padding; same: FSR_SAME_NO or the result is s times as large. */
 static int stretch(Stretch *t, int begin, int end, int extra, FsrSame same)
 {
@@ -191,9 +186,9 @@ static int stretch(Stretch *t, int begin, int end, int extra, FsrSame same)
         behind = 0;
     }
     t->pad     = begin;
-    t->first   = -floor_div(-(begin - span + 1), t->s);
-    t->size    = floor_div(t->s - 1 + begin, t->s) - t->first + 1;
-    t->more    = -floor_div(-behind, t->s);
+    t->first   = -fsr_floor_div(-(begin - span + 1), t->s);
+    t->size    = fsr_floor_div(t->s - 1 + begin, t->s) - t->first + 1;
+    t->more    = -fsr_floor_div(-behind, t->s);
     t->surplus = t->more * t->s - behind;
     return begin < span && t->size <= FSR_NN_MAX_KERNEL &&
            t->more + t->size - 1 + t->first >= 0;       /* pads of the convolution */

@@ -71,6 +71,7 @@ int fsr_load_resize(Loader *l, const OnnxNode *o, int src)
     const int old = !strcmp(o->op_type, "Upsample") || l->opset < 11;
     FsrResize r   = { 0 };
     int       ret = resize_attrs(l, o, old, &r);
+    FsrNode  *n;
 
     if (ret >= 0 && fsr_load_has_input(o, 1 + !old))
         ret = resize_scales(l, o, o->input[1 + !old], &r);
@@ -80,7 +81,8 @@ int fsr_load_resize(Loader *l, const OnnxNode *o, int src)
         return REFUSE(l, o, -EINVAL, "has neither scales nor sizes");
     if (r.fx == 0 && (ret = resize_sizes(l, o, l->net->nodes[src].channels, &r)) < 0)
         return ret;
-    fsr_load_add_sized(l, o, FSR_OP_RESIZE, src)->resize = r;
+    n = fsr_load_add_sized(l, o, FSR_OP_RESIZE, src);
+    n->resize = r;
     return 0;
 }
 

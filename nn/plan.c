@@ -231,7 +231,11 @@ static int alloc_plan(FsrPlan *p, int whole)
     p->nodes   = calloc(nb, sizeof(*p->nodes));
     p->workers = calloc(p->nb_workers, sizeof(*p->workers));
     p->bytes   = sizeof(*p) + nb * sizeof(*p->nodes) + p->nb_workers * (sizeof(*p->workers) + nb * sizeof(int));
-    if (!p->nodes || !p->workers || (whole && fsr_whole_alloc(p) < 0))
+    if (whole) {
+        p->whole  = calloc(1, sizeof(*p->whole) + nb * sizeof(*p->whole->nodes));
+        p->bytes += sizeof(*p->whole) + nb * sizeof(*p->whole->nodes);
+    }
+    if (!p->nodes || !p->workers || (whole && !p->whole))
         return -ENOMEM;
     for (int i = 0; i < nb; i++) {
         p->nodes[i].ring_rows   = 1;
@@ -281,53 +285,37 @@ static int takes_luma(const FsrNet *net)
     return input && (!strcmp(input, "hr-luma") || !strcmp(input, "lr-luma"));
 }
 
-static int make_plan(FsrPlan **plan, const FsrPlan *wanted, int whole, int tile_w, int tile_h, char *err,
-                     size_t err_size)
+int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
+                     FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
+                     char *err, size_t err_size)
 {
-    const FsrNet *net = wanted->net;
+    const int     whole  = net->whole || tile_w == FSR_TILE_WHOLE;
+    const FsrPlan wanted = { .net = net, .width = width, .height = height, .nb_workers = nb_workers,
+                             .precision = precision, .isa = isa };
     int ret;
 
     *plan = NULL;
-    if (!whole && wanted->precision == FSR_PRECISION_I8 && !fsr_quant_recorded(net) && fsr_nn_meta(net, "input") &&
+    if (!whole && precision == FSR_PRECISION_I8 && !fsr_quant_recorded(net) && fsr_nn_meta(net, "input") &&
         !takes_luma(net))
-        return fsr_nn_fail(err, err_size, -ENOSYS, "the network's input is not luma, and its file does not say what its "
-                           "values hold: record that (models/ranges.py), or choose another precision than i8");
-    if (wanted->width < 1 || wanted->height < 1 || wanted->width > FSR_NN_MAX_SIZE ||
-        wanted->height > FSR_NN_MAX_SIZE)
+        return fsr_nn_fail(err, err_size, -ENOSYS, "the network's input is not luma, and its file does not say what "
+                           "its values hold: record that (models/ranges.py), or choose another precision than i8");
+    if (width < 1 || height < 1 || width > FSR_NN_MAX_SIZE || height > FSR_NN_MAX_SIZE)
         return fsr_nn_fail(err, err_size, -EINVAL, "picture size %dx%d is outside 1x1 to %dx%d",
-                           wanted->width, wanted->height, FSR_NN_MAX_SIZE, FSR_NN_MAX_SIZE);
-    if (wanted->nb_workers < 1)
+                           width, height, FSR_NN_MAX_SIZE, FSR_NN_MAX_SIZE);
+    if (nb_workers < 1)
         return fsr_nn_fail(err, err_size, -EINVAL, "a plan needs at least one worker");
     if (!(*plan = malloc(sizeof(**plan))))
-        return explain(wanted, -ENOMEM, err, err_size);
-    **plan = *wanted;
+        return explain(&wanted, -ENOMEM, err, err_size);
+    **plan = wanted;
     if ((ret = build(*plan, whole, tile_w, tile_h, err, err_size)) < 0)
         fsr_nn_plan_free(plan);
     return ret;
 }
 
-int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
-                     FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
-                     char *err, size_t err_size)
-{
-    const FsrPlan wanted = { .net = net, .width = width, .height = height, .nb_workers = nb_workers,
-                             .precision = precision, .isa = isa };
-
-    return make_plan(plan, &wanted, net->whole, tile_w, tile_h, err, err_size);
-}
-
-int fsr_whole_plan(FsrPlan **plan, const FsrNet *net, int width, int height, FsrPrecision precision, FsrIsa isa,
-                   char *err, size_t err_size)
-{
-    const FsrPlan wanted = { .net = net, .width = width, .height = height, .nb_workers = 1,
-                             .precision = precision, .isa = isa };
-
-    return make_plan(plan, &wanted, 1, 0, 0, err, err_size);
-}
-
 int fsr_nn_plan_whole(FsrPlan **plan, const FsrNet *net, int width, int height, char *err, size_t err_size)
 {
-    return fsr_whole_plan(plan, net, width, height, FSR_PRECISION_F32, fsr_nn_isa(), err, err_size);
+    return fsr_nn_plan_with(plan, net, width, height, 1, FSR_PRECISION_F32, fsr_nn_isa(), FSR_TILE_WHOLE, 0, err,
+                            err_size);
 }
 
 int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
@@ -336,7 +324,8 @@ int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int
     FsrIsa isa = fsr_nn_isa();
 
     if (precision == FSR_PRECISION_AUTO)
-        precision = (takes_luma(net) || fsr_quant_recorded(net)) && isa >= FSR_ISA_AVX2 ? FSR_PRECISION_I8 : FSR_PRECISION_F32;
+        precision = (takes_luma(net) || fsr_quant_recorded(net)) && isa >= FSR_ISA_AVX2 ? FSR_PRECISION_I8 :
+                                                                                          FSR_PRECISION_F32;
     if (precision == FSR_PRECISION_BF16 && isa < FSR_ISA_AVX512BF16)
         precision = FSR_PRECISION_F32;
     return fsr_nn_plan_with(plan, net, width, height, nb_workers, precision, isa, 0, 0, err,

@@ -72,8 +72,9 @@ struct FsrPlan {
 };
 
 /* What fsr_nn_plan does, with the choices that it makes left to the caller.
- * tile_w, tile_h: 0 = choose. The height of strips may follow the number of workers,
- * since it never changes a sample; the width must not (OpenBLAS). */
+ * tile_w, tile_h: 0 = choose; tile_w FSR_TILE_WHOLE: as fsr_nn_plan_whole. The height of strips may
+ * follow the number of workers, since it never changes a sample; the width must not (OpenBLAS). */
+enum { FSR_TILE_WHOLE = -1 };
 int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
                      FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
                      char *err, size_t err_size);

@@ -176,11 +176,6 @@ static void keep_history(const Job *t, int r)
         memcpy(side + k * len, src + k * pn->sub_pitch, len * sizeof(float));
 }
 
-static int floor_div(int a, int b)
-{
-    return a / b - (a % b < 0);
-}
-
 /* Whether a column of tiles is wanted in rows [first, last] of tiles. */
 static int column_wanted(const FsrNnTiles *w, int col, int first, int last)
 {
@@ -226,13 +221,13 @@ static int next_span(const Job *t, int i, int r, int x, int near, Span *s)
         return 1;
     }
     /* the input rows that sample row y is made for, and the tiles in them */
-    row0   = fsr_max(floor_div(y - m->bottom, scale), first);
-    row1   = fsr_min(floor_div(y + m->top, scale), last);
+    row0   = fsr_max(fsr_floor_div(y - m->bottom, scale), first);
+    row1   = fsr_min(fsr_floor_div(y + m->top, scale), last);
     if (row0 > row1)
         return 0;
-    top    = fsr_max(floor_div(row0 - w->y, w->tile_h), 0);
-    bottom = fsr_min(floor_div(row1 - w->y, w->tile_h), w->rows - 1);
-    col    = fsr_max(floor_div(floor_div(x - m->right, scale) - w->x, w->tile_w), 0);
+    top    = fsr_max(fsr_floor_div(row0 - w->y, w->tile_h), 0);
+    bottom = fsr_min(fsr_floor_div(row1 - w->y, w->tile_h), w->rows - 1);
+    col    = fsr_max(fsr_floor_div(fsr_floor_div(x - m->right, scale) - w->x, w->tile_w), 0);
     *s = (Span){ 0, 0 };
     for (; col < w->cols; col++) {
         const int x0 = fsr_max(w->x + col * w->tile_w, 0) * scale - m->left;
@@ -398,10 +393,10 @@ static int tile_wanted(const Job *t)
 
     if (!w)
         return 1;
-    top    = fsr_max(floor_div(t->y - w->y, w->tile_h), 0);
-    bottom = fsr_min(floor_div(t->y + t->height - 1 - w->y, w->tile_h), w->rows - 1);
-    left   = fsr_max(floor_div(t->x - w->x, w->tile_w), 0);
-    right  = fsr_min(floor_div(fsr_min(t->x + t->width + m->left + m->right, t->p->width) - 1 - w->x,
+    top    = fsr_max(fsr_floor_div(t->y - w->y, w->tile_h), 0);
+    bottom = fsr_min(fsr_floor_div(t->y + t->height - 1 - w->y, w->tile_h), w->rows - 1);
+    left   = fsr_max(fsr_floor_div(t->x - w->x, w->tile_w), 0);
+    right  = fsr_min(fsr_floor_div(fsr_min(t->x + t->width + m->left + m->right, t->p->width) - 1 - w->x,
                            w->tile_w), w->cols - 1);
     for (; left <= right; left++)
         if (column_wanted(w, left, top, bottom))

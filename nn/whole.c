@@ -421,16 +421,6 @@ static int lay_out(const Planner *t)
     return 0;
 }
 
-int fsr_whole_alloc(FsrPlan *p)
-{
-    const int nb = p->net->nb_nodes;
-
-    if (!(p->whole = calloc(1, sizeof(*p->whole))) || !(p->whole->nodes = calloc(nb, sizeof(*p->whole->nodes))))
-        return -ENOMEM;
-    p->bytes += sizeof(*p->whole) + nb * sizeof(*p->whole->nodes);
-    return 0;
-}
-
 int fsr_whole_setup(FsrPlan *p, char *err, size_t err_size)
 {
     Planner t = { .p = p, .err = err, .err_size = err_size };
@@ -452,13 +442,10 @@ int fsr_whole_setup(FsrPlan *p, char *err, size_t err_size)
 
 void fsr_whole_free(FsrPlan *p)
 {
-    if (!p->whole)
-        return;
-    for (int i = 0; p->whole->nodes && i < p->net->nb_nodes; i++) {
+    for (int i = 0; p->whole && i < p->net->nb_nodes; i++) {
         fsr_whole_free_point(&p->whole->nodes[i]);
         free(p->whole->nodes[i].tx.taps);
         free(p->whole->nodes[i].ty.taps);
     }
-    free(p->whole->nodes);
     free(p->whole);
 }

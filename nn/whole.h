@@ -32,18 +32,12 @@ typedef struct FsrWholeNode {
 } FsrWholeNode;
 
 struct FsrWhole {
-    FsrWholeNode *nodes;
-    size_t        window;               /* offset of padded rows under a band of a convolution */
-    size_t        zeros;                /* offset of a row of an edges node's input outside of the picture */
+    size_t       window;                /* offset of padded rows under a band of a convolution */
+    size_t       zeros;                 /* offset of a row of an edges node's input outside of the picture */
+    FsrWholeNode nodes[];
 };
 
-/* What fsr_nn_plan_whole does, with a choice of format and instruction set. */
-int fsr_whole_plan(FsrPlan **plan, const FsrNet *net, int width, int height, FsrPrecision precision, FsrIsa isa,
-                   char *err, size_t err_size);
-
-/* Parts of that: memory for p->whole; sizes, kernels and where everything lies, with a message in err
- * but for -ENOMEM. */
-int  fsr_whole_alloc(FsrPlan *p);
+/* Sizes, kernels and where everything lies, with a message in err but for -ENOMEM. */
 int  fsr_whole_setup(FsrPlan *p, char *err, size_t err_size);
 
 /* Puts those convolutions of a plan in floats into integers that win by it. */

@@ -123,8 +123,8 @@ static void conv_rows(Job *t, int first, int last)
 {
     const FsrNode      *n  = t->n;
     const FsrWholeNode *wn = t->wn, *in = t->in;
-    const int a = fsr_whole_span(t->p, t->i, 0, first).first;
-    const float *rows[FSR_NN_MAX_KERNEL];
+    const int    a      = fsr_whole_span(t->p, t->i, 0, first).first;
+    const float *window = t->memory + t->p->whole->window, *rows[FSR_NN_MAX_KERNEL];
 
     if (!wn->window_w && n->kw == 1 && n->kh == 1 && in->w == wn->w && n->sy == 1) {
         conv_points(t, first, last);
@@ -140,8 +140,8 @@ static void conv_rows(Job *t, int first, int last)
         const int top = fsr_whole_span(t->p, t->i, 0, r).first;
 
         for (int k = 0; k < n->kh; k++)
-            rows[k] = wn->window_w ? t->memory + t->p->whole->window + (size_t)(top - a + k) * wn->window_w * in->stride :
-                      under(t, 0, top + k);
+            rows[k] = wn->window_w ? window + (size_t)(top - a + k) * wn->window_w * in->stride :
+                                     under(t, 0, top + k);
         conv_run(t, rows, row_of(t, t->i, r), wn->w);
     }
 }

@@ -147,7 +147,8 @@ static double difference(const char *range, FsrIsa isa)
         FsrPlan *plan;
         char     err[256];
 
-        if (fsr_whole_plan(&plan, net, W, H, k ? FSR_PRECISION_I8 : FSR_PRECISION_F32, isa, err, sizeof(err)) < 0)
+        if (fsr_nn_plan_with(&plan, net, W, H, 1, k ? FSR_PRECISION_I8 : FSR_PRECISION_F32, isa,
+                             FSR_TILE_WHOLE, 0, err, sizeof(err)) < 0)
             fail_msg("%s", err);
         fsr_nn_run(plan, &io, 0, 0);
         fsr_nn_plan_free(&plan);
@@ -184,7 +185,8 @@ static void networks(void **state)
         FsrPlan *plan;
         char     err[256] = "";
 
-        assert_int_equal(fsr_whole_plan(&plan, net, W, H, FSR_PRECISION_I8, FSR_ISA_C, err, sizeof(err)), -EINVAL);
+        assert_int_equal(fsr_nn_plan_with(&plan, net, W, H, 1, FSR_PRECISION_I8, FSR_ISA_C,
+                                          FSR_TILE_WHOLE, 0, err, sizeof(err)), -EINVAL);
         assert_null(plan);
         assert_non_null(strstr(err, "range"));
         assert_int_equal(fsr_nn_plan_whole(&plan, net, W, H, err, sizeof(err)), 0);

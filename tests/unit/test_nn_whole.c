@@ -541,7 +541,8 @@ static void random_graphs(void **state)
 
             if (!fsr_nn_isa_available(isa))
                 continue;
-            if (fsr_whole_plan(&plan, net, g.ops[0].w, g.ops[0].h, FSR_PRECISION_F32, isa, err, sizeof(err)) < 0)
+            if (fsr_nn_plan_with(&plan, net, g.ops[0].w, g.ops[0].h, 1, FSR_PRECISION_F32, isa,
+                                 FSR_TILE_WHOLE, 0, err, sizeof(err)) < 0)
                 fail_msg("seed %u: %s", run, err);
             assert_int_equal(fsr_nn_jobs(plan), 1);
             check_output(plan, 0, &g.ops[g.nb - 1]);
@@ -646,7 +647,8 @@ static void strips(void **state)
         if (!fsr_nn_isa_available(isa))
             continue;
         if (way & 1)
-            assert_int_equal(fsr_whole_plan(&plan, net, TW, TH, FSR_PRECISION_F32, isa, err, sizeof(err)), 0);
+            assert_int_equal(fsr_nn_plan_with(&plan, net, TW, TH, 1, FSR_PRECISION_F32, isa,
+                                              FSR_TILE_WHOLE, 0, err, sizeof(err)), 0);
         else
             assert_int_equal(fsr_nn_plan_with(&plan, net, TW, TH, 1, FSR_PRECISION_F32, isa, 9, 8, err,
                                               sizeof(err)), 0);
