@@ -26,6 +26,7 @@
 
 /* The network's input planes, at the small picture's size, in the order of fuse_get (kernels.h) */
 enum { IN_LUMA, IN_DETAIL, IN_STATE = IN_DETAIL + 4, IN_MISMATCH = IN_STATE + STATE, IN_SIZE, IN_WEIGHT, IN_QP, NB_IN };
+enum { NB_KEY_IN = 2 };     /* luma and QP */
 /* and its output planes, as in fuse_put */
 enum { OUT_DETAIL, OUT_STATE = 4, NB_OUT = OUT_STATE + STATE };
 
@@ -39,6 +40,8 @@ typedef struct FsrFuse {
     int       nb_wanted;
     struct Tile *order;         /* scratch of choose_tiles: all tiles, those that gain most first */
     struct Tile *jobs;          /* of the network, and how many of their tiles are wanted */
+    FsrPlan  *key;              /* for pictures without references; NULL: the recurrent network does them too */
+    double    key_macs;
     int       halo;
     double    beside[3][3];     /* of the network's work on a tile, what one beside it needs: so many of left and right, of above and below */
     double    corner;           /* and one that it touches with a corner */
@@ -198,6 +201,8 @@ static double cost(const FsrEngine *e)
     const int w = e->cfg.format.width, h = e->cfg.format.height;
     double samples = 0;
 
+    if (!f->carries && f->key)
+        return f->key_macs;
     for (int y = 0; y < f->tiles.rows; y++)
         for (int x = 0; x < f->tiles.cols; x++)
             samples += work_on(f, x, y) * fmin(TILE, w - x * TILE) * fmin(TILE, h - y * TILE);
@@ -297,17 +302,17 @@ static void get_carried(const FsrEngine *e, int x, int y, int w, float *dst, ptr
     e->kernels.fuse_get(dst, stride, &r, factor, w);
 }
 
-/* A picture without references */
-static void get_alone(const FsrEngine *e, int x, int y, int w, float *dst, ptrdiff_t stride)
+/* A picture without references: its luma and QP, in planes 0 and at_qp, and 0 between them */
+static void get_alone(const FsrEngine *e, int x, int y, int w, float *dst, ptrdiff_t stride, int at_qp)
 {
     const FsrNode *n    = e->node;
     const int16_t *luma = at(n->lr, x, y);
     const int8_t  *qp   = n->has_motion ? e->cells.qp + (y + n->motion.hdr.crop_top) / 4 * e->cells.w : NULL;
 
     for (int i = 0; i < w; i++, dst += stride) {
-        memset(dst, 0, NB_IN * sizeof(*dst));
+        memset(dst, 0, at_qp * sizeof(*dst));
         dst[IN_LUMA] = luma[i] * (1.0f / FSR_UNIT) - 0.5f;
-        dst[IN_QP]   = (qp ? qp[(n->motion.hdr.crop_left + x + i) / 4] : DEFAULT_QP) * (1.0f / 51);
+        dst[at_qp]   = (qp ? qp[(n->motion.hdr.crop_left + x + i) / 4] : DEFAULT_QP) * (1.0f / 51);
     }
 }
 
@@ -317,7 +322,16 @@ static void net_get(void *opaque, int plane, int planes, int x, int y, int w, fl
 
     (void)plane, (void)planes;
     fetch_next(e->node->lr, x, y, w);
-    (e->fuse->carries ? get_carried : get_alone)(e, x, y, w, dst, stride);
+    if (e->fuse->carries)
+        get_carried(e, x, y, w, dst, stride);
+    else
+        get_alone(e, x, y, w, dst, stride, IN_QP);
+}
+
+static void key_get(void *opaque, int plane, int planes, int x, int y, int w, float *dst, ptrdiff_t stride)
+{
+    (void)plane;
+    get_alone(opaque, x, y, w, dst, stride, planes - 1);
 }
 
 static void net_put(void *opaque, int plane, int planes, int x, int y, int w, const float *src, ptrdiff_t stride)
@@ -341,6 +355,14 @@ static void net_job(void *arg, int job, int worker)
     FsrNnIO    io = { .opaque = e, .get_row = net_get, .put_row = net_put };
 
     e->scratch[worker].macs += fsr_nn_run_tiles(e->plan, &io, &e->fuse->tiles, e->fuse->jobs[job].index, worker);
+}
+
+static void key_job(void *arg, int job, int worker)
+{
+    FsrEngine *e = arg;
+    FsrNnIO    io = { .opaque = e, .get_row = key_get, .put_row = net_put };
+
+    e->scratch[worker].macs += fsr_nn_run(e->fuse->key, &io, job, worker);
 }
 
 /* Those with most tiles come first, so that no worker is left with a long one at the end. */
@@ -421,7 +443,9 @@ static int fuse(FsrEngine *e, FsrNode *n, int carries)
         fsr_carry_weigh(e, n);
     fsr_engine_execute(e, prepare_stripe, fsr_nb_stripes(e, n));
     choose_tiles(e, n);
-    if (f->nb_wanted) {
+    if (!carries && f->key) {
+        fsr_engine_execute(e, key_job, fsr_nn_jobs(f->key));
+    } else if (f->nb_wanted) {
         sort_jobs(e);
         fsr_engine_execute(e, net_job, fsr_nn_jobs(e->plan));
     }
@@ -437,6 +461,21 @@ static int fuse_key(FsrEngine *e, FsrNode *n)
 static int fuse_fill(FsrEngine *e, FsrNode *n)
 {
     return fuse(e, n, 1);
+}
+
+static int plan_key(FsrEngine *e, char *err, size_t err_size)
+{
+    const FsrFormat *fmt = &e->cfg.format;
+    FsrNetInfo info;
+
+    fsr_nn_info(e->cfg.key_net, &info);
+    if (info.in_planes != NB_KEY_IN || info.out_planes != NB_OUT || info.scale != 1) {
+        snprintf(err, err_size, "the network for pictures without references has %d planes in and %d out; it needs %d and %d",
+                 info.in_planes, info.out_planes, NB_KEY_IN, NB_OUT);
+        return -EINVAL;
+    }
+    e->fuse->key_macs = info.macs / 4;
+    return fsr_nn_plan_as(&e->fuse->key, e->cfg.key_net, fmt->width, fmt->height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
 }
 
 int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
@@ -473,7 +512,7 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
         return ret;
     if (!(f->jobs = calloc(fsr_nn_jobs(e->plan), sizeof(*f->jobs))))
         goto nomem;
-    return 0;
+    return e->cfg.key_net ? plan_key(e, err, err_size) : 0;
 nomem:
     snprintf(err, err_size, "out of memory");
     return -ENOMEM;
@@ -491,6 +530,7 @@ void fsr_fuse_free(FsrEngine *e)
     free(f->wanted);
     free(f->order);
     free(f->jobs);
+    fsr_nn_plan_free(&f->key);
     free(f);
     e->fuse = NULL;
 }

@@ -32,6 +32,7 @@ typedef struct FastSRContext {
     int    show;
 
     FsrNet    *net;
+    FsrNet    *key_net;
     FsrGlue    glue;
     FsrFrameMotion motion;
     FsrStatsFile   stats_file;
@@ -74,7 +75,7 @@ static const enum AVPixelFormat pix_fmts[] = { FSR_INPUT_FORMATS };
 static void list_models(AVFilterContext *ctx)
 {
     for (const FsrModelEntry *m = fsr_models; m->name; m++)
-        if (m->scale)
+        if (m->scale > 0)
             av_log(ctx, AV_LOG_INFO, "%-16s scale %d  %s\n", m->name, m->scale, m->description);
     av_log(ctx, AV_LOG_INFO, "%-16s any scale  no network: cubic upscaling only\n", "none");
 }
@@ -88,16 +89,42 @@ static const FsrModelEntry *find_model(const char *name, int scale, int fuse)
     return NULL;
 }
 
+/* The network for pictures without references, which the recurrent one names in its metadata: built in, or a file beside it. */
+static int load_key_network(AVFilterContext *ctx, const FsrModelEntry *m)
+{
+    FastSRContext *s = ctx->priv;
+    const char *name = fsr_nn_meta(s->net, "key"), *slash;
+    char *path;
+    int   ret;
+
+    if (!name)
+        return 0;
+    if (m) {
+        for (m = fsr_models; m->name && (m->scale != FSR_MODEL_KEY || strcmp(m->name, name)); )
+            m++;
+        return fsr_load_network(ctx, &s->key_net, m->name ? m : NULL, name, "fill=fuse");
+    }
+    slash = strrchr(s->model, '/');
+    path  = av_asprintf("%.*s%s.onnx", slash ? (int)(slash + 1 - s->model) : 0, s->model, name);
+    if (!path)
+        return AVERROR(ENOMEM);
+    ret = fsr_load_network(ctx, &s->key_net, NULL, path, "fill=fuse");
+    av_free(path);
+    return ret;
+}
+
 static int load_network(AVFilterContext *ctx)
 {
     FastSRContext *s = ctx->priv;
     const FsrModelEntry *m = find_model(s->model, s->scale, s->fill == FSR_FILL_FUSE);
     char what[16];
+    int  ret;
 
     if (s->model && !strcmp(s->model, "none"))
         return 0;
     snprintf(what, sizeof(what), "scale %d", s->scale);
-    return fsr_load_network(ctx, &s->net, m, s->model, what);
+    ret = fsr_load_network(ctx, &s->net, m, s->model, what);
+    return ret < 0 || s->fill != FSR_FILL_FUSE ? ret : load_key_network(ctx, m);
 }
 
 /* What the engine calls ------------------------------------------------------ */
@@ -154,6 +181,7 @@ static int create_engine(AVFilterContext *ctx, const AVFrame *f)
         .threshold  = s->threshold,
         .budget     = s->budget,
         .net        = s->net,
+        .key_net    = s->key_net,
         .precision  = s->precision,
         .nb_workers = ff_filter_get_nb_threads(ctx),
         .execute    = fsr_execute,
@@ -243,6 +271,7 @@ static av_cold void uninit(AVFilterContext *ctx)
     }
     fsr_engine_free(&s->glue.engine);
     fsr_nn_free(&s->net);
+    fsr_nn_free(&s->key_net);
     fsr_frame_motion_free(&s->motion);
     fsr_stats_close(ctx, &s->stats_file, s->stats, s->glue.failed);
 }

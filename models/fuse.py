@@ -37,6 +37,7 @@ DETAIL_GAIN, LIMIT = 4.0, 4.0
 TILE, FLAT = 16, 125    # LR samples; gain of a tile under which it is left out
 HALO = 1        # LR samples: how far around tiles a layer is made
 BLACK = np.float32(16 / 255)
+WITHOUT = ('state', 'detail', 'mismatch', 'vectors', 'recurrence', 'qp')
 
 
 def library():
@@ -124,6 +125,8 @@ class Plain(Sesr):
 class Stream:
     """A crop of a version, picture after picture. plain: for a network that sees the LR luma only."""
 
+    without = ()        # inputs left out, for ablations: some of WITHOUT
+
     def __init__(self, version, y, x, h, w, turn, begin, end, plain=False, share=1.0, gain=1.0):
         self.v, self.y, self.x, self.h, self.w, self.turn, self.t, self.end = version, y, x, h, w, turn, begin, end
         self.plain, self.share, self.gain = plain, share, gain  # share: of the tiles that get the network; gain: contrast above black, as in a fade
@@ -180,14 +183,17 @@ class Stream:
         b = sequences.base(lr, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w), kernel)
         target = v.hr[p.display, 2 * y:2 * (y + h), 2 * x:2 * (x + w)].astype(np.float32) / 255
         target = dim(target)
-        units = [] if self.plain else self.units(p)
+        units = [] if self.plain or 'recurrence' in self.without else self.units(p)
+        if 'vectors' in self.without and len(units):
+            units['mv'] = 0
         flat = lambda a: np.ascontiguousarray(self.turned(a))
         b, target, small = flat(b), flat(target), flat(lr[y:y + h, x:x + w])
         H, W = small.shape
         qp = flat(np.repeat(np.repeat(p.qp[y // 4:(y + h + 3) // 4, x // 4:(x + w + 3) // 4], 4, 0), 4, 1)[:h, :w]).astype(np.float32) / 51
         planes = torch.zeros(PLANES, H, W)
         planes[0] = torch.from_numpy(small) - 0.5
-        planes[15] = torch.from_numpy(qp)
+        if 'qp' not in self.without:
+            planes[15] = torch.from_numpy(qp)
         copied = None
         if len(units):
             valid = np.zeros(((H + 3) // 4, (W + 3) // 4), np.float32)
@@ -198,10 +204,17 @@ class Stream:
                     valid[cy[k] + j, cx[k] + i] = 1
             valid = np.repeat(np.repeat(valid, 4, 0), 4, 1)[:H, :W]
             pred = dim(p.pred.astype(np.float32) / (64 * 255))
-            bp = flat(sequences.base(pred, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w)))
+            if 'vectors' in self.without:
+                old = [next(q for q in v.pictures if q.number == k).lr for k in self.memory]
+                old = [dim(flat(a[y:y + h, x:x + w]).astype(np.float32) / 255)[:, :, None] for a in old]
+                small_pred = Warp.apply(units, 1, 1, *[torch.from_numpy(a) for a in old])[:, :, 0].numpy()
+                bp = sequences.base(small_pred, 0, 2 * H, 0, 2 * W)
+            else:
+                small_pred = flat(pred[y:y + h, x:x + w])
+                bp = flat(sequences.base(pred, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w)))
             weight = self.turned(self.weights(p))
             weight = torch.from_numpy(np.ascontiguousarray(weight)) * torch.from_numpy(np.repeat(np.repeat(valid, 2, 0), 2, 1))
-            mm = (small - flat(pred[y:y + h, x:x + w])) * valid * DETAIL_GAIN
+            mm = (small - small_pred) * valid * DETAIL_GAIN
             used = list(self.memory.values())
             hr = Warp.apply(units, 2, 1, *[m[0] for m in used])[:, :, 0]
             detail = weight * (hr - torch.from_numpy(bp))
@@ -209,6 +222,12 @@ class Stream:
             low = F.avg_pool2d(weight[None], 2)
             if self.share < 1:
                 copied = self.skipped(small, np.where(valid > 0, np.abs(mm), 255), low[0].numpy())
+            if 'state' in self.without:
+                state = state * 0
+            if 'detail' in self.without:
+                detail = detail * 0
+            if 'mismatch' in self.without:
+                mm = mm * 0
             fits = (low > 0).float()        # elsewhere the network sees a picture without references
             state = state * fits
             rest = torch.stack([torch.from_numpy(mm), torch.from_numpy(np.abs(mm))]) * fits
@@ -319,6 +338,7 @@ def options():
     p.add_argument('--plain', type=int, default=0, help="SESR-M<n>'s shape on every picture, no recurrence")
     p.add_argument('--sparse', type=float, default=0.7, help='share of streams on which tiles are left out')
     p.add_argument('--share', type=float, default=1.0, help='test: share of the tiles that get the network')
+    p.add_argument('--without', nargs='+', choices=WITHOUT, default=[], help='ablation: inputs that are zero; vectors: that are 0, recurrence: nothing is carried')
     p.add_argument('--all', action='store_true', help='train on the test clips too')
     p.add_argument('--fades', type=float, default=0.1, help='share of streams that are made darker')
     p.add_argument('--mse', type=float, default=0.5)
@@ -329,6 +349,7 @@ def options():
     p.add_argument('--clips', nargs='+')
     p.add_argument('--out')
     p.add_argument('--trained-on', default='walk, aspen, face and 12 further clips (models/README.md), x265 medium, QP 22 27 32 37, B frames and low delay P')
+    p.add_argument('--key', help='export: name of the network for pictures without references (key.py)')
     p.add_argument('--qps', type=int, nargs='+', default=[22, 27, 32, 37])
     p.add_argument('--encoders', nargs='+', default=['b'])
     return p.parse_args()
@@ -434,52 +455,71 @@ def test(args):
             print(f'{v.name} {np.mean(score):.3f} change {np.abs(np.diff(score)).mean():.3f} left out {left:.3f}', flush=True)
 
 
+class File:
+    """An ONNX file in the making. Weights are kept as 16-bit floats, which costs less than 0.001 dB, and half the size."""
+
+    def __init__(self):
+        self.nodes, self.weights = [], []
+
+    def node(self, op, inputs, output, **kw):
+        from onnx import helper
+        self.nodes.append(helper.make_node(op, inputs, [output], name=kw.pop('name', output), **kw))
+
+    def conv(self, x, y, w, b):
+        from onnx import TensorProto, numpy_helper
+        n, k = len(self.weights) // 2, w.shape[2]
+        self.weights += [numpy_helper.from_array(np.ascontiguousarray(w.detach().numpy().astype(np.float16)), f'h{n}'),
+                         numpy_helper.from_array(b.detach().numpy().astype(np.float32), f'b{n}')]
+        self.node('Cast', [f'h{n}'], f'w{n}', to=TensorProto.FLOAT)
+        self.node('Conv', [x, f'w{n}', f'b{n}'], y, name=f'conv{n}', kernel_shape=[k, k], pads=[k // 2] * 4)
+
+    def network(self, net, planes):
+        """Fuse or key.Key"""
+        self.conv('input', 'c0', net.first.kernel(), net.first.bias)
+        self.node('Relu', ['c0'], 'first')
+        x = 'first'
+        for i, c in enumerate(net.middle):
+            self.conv(x, f'm{i}', c.kernel(), c.bias)
+            self.node('Relu', [f'm{i}'], f'r{i}')
+            x = f'r{i}'
+        self.node('Add', [x, 'first'], 'skip')
+        self.conv('skip', 'last', net.last.kernel(), net.last.bias)
+        self.conv('input', 'through', net.through[:, :, None, None], torch.zeros(4 + STATE))
+        self.node('Add', ['last', 'through'], 'output')
+        width, middle = net.first.shape[0], len(net.middle)
+        self.architecture = (f'3x3 {planes}->{width}, {middle} x 3x3 {width}->{width}, long skip, 3x3 {width}->{4 + STATE}, '
+                             f'plus 1x1 {planes}->{4 + STATE} of the input; ReLU')
+        self.mac, self.planes = net.mac, planes
+
+    def save(self, out, name, training_data, steps, **more):
+        import onnx
+        from onnx import TensorProto, helper
+        value = lambda v, n: helper.make_tensor_value_info(v, TensorProto.FLOAT, [1, n, 'height', 'width'])
+        g = helper.make_graph(self.nodes, name, [value('input', self.planes)], [value('output', 4 + STATE)], self.weights)
+        model = helper.make_model(g, producer_name='fastsr models/fuse.py', opset_imports=[helper.make_opsetid('', 13)])
+        model.ir_version = 7
+        helper.set_model_props(model, {
+            'name': name, 'scale': '2', 'input': 'fuse', 'output': 'fuse', 'input_range': 'see filters/fuse.c',
+            'architecture': self.architecture, 'macs_per_output_pixel': f'{self.mac:.0f}', 'training_data': training_data, 'steps': str(steps),
+            'date': time.strftime('%Y-%m-%d'), 'licence': 'LGPL-2.1-or-later', **more})
+        onnx.checker.check_model(model)
+        with open(out + '.part', 'wb') as f:
+            f.write(model.SerializeToString(deterministic=True))
+        os.replace(out + '.part', out)
+        print(f'{out}: {steps} steps, {os.path.getsize(out)} bytes')
+
+
 def export(args):
     """Writes NAME.onnx."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
     s = torch.load(os.path.join(args.work, args.name, 'checkpoint.pt'))
     net = network(s['plain'], s['middle'], s['width'])
     net.load_state_dict(s['ema'])
-    out = args.out or os.path.join(HERE, args.name + '.onnx')
-    nodes, weights = [], []
-
-    def conv(x, y, w, b):
-        n = len(weights) // 2
-        k = w.shape[2]
-        weights.extend([numpy_helper.from_array(np.ascontiguousarray(w.detach().numpy()), f'w{n}'),
-                        numpy_helper.from_array(b.detach().numpy().astype(np.float32), f'b{n}')])
-        nodes.append(helper.make_node('Conv', [x, f'w{n}', f'b{n}'], [y], name=f'conv{n}', kernel_shape=[k, k], pads=[k // 2] * 4))
-
-    node = lambda op, i, o, **kw: nodes.append(helper.make_node(op, i, [o], name=o, **kw))
-    conv('input', 'c0', net.first.kernel(), net.first.bias)
-    node('Relu', ['c0'], 'first')
-    x = 'first'
-    for i, c in enumerate(net.middle):
-        conv(x, f'm{i}', c.kernel(), c.bias)
-        node('Relu', [f'm{i}'], f'r{i}')
-        x = f'r{i}'
-    node('Add', [x, 'first'], 'skip')
-    conv('skip', 'last', net.last.kernel(), net.last.bias)
-    conv('input', 'through', net.through[:, :, None, None], torch.zeros(4 + STATE))
-    node('Add', ['last', 'through'], 'output')
-    value = lambda v, n: helper.make_tensor_value_info(v, TensorProto.FLOAT, [1, n, 'height', 'width'])
-    g = helper.make_graph(nodes, args.name, [value('input', PLANES)], [value('output', 4 + STATE)], weights)
-    model = helper.make_model(g, producer_name='fastsr models/fuse.py', opset_imports=[helper.make_opsetid('', 13)])
-    model.ir_version = 7
-    helper.set_model_props(model, {
-        'name': args.name, 'scale': '2', 'input': 'fuse', 'output': 'fuse', 'input_range': 'see filters/fuse.c',
-        'architecture': f'3x3 {PLANES}->{s["width"]}, {s["middle"]} x 3x3 {s["width"]}->{s["width"]}, long skip, 3x3 {s["width"]}->{4 + STATE}, '
-                        f'plus 1x1 {PLANES}->{4 + STATE} of the input; ReLU',
-        'macs_per_output_pixel': f'{net.mac:.0f}', 'training_data': args.trained_on, 'steps': str(s['step']),
-        'date': time.strftime('%Y-%m-%d'), 'licence': 'LGPL-2.1-or-later'})
-    onnx.checker.check_model(model)
-    with open(out + '.part', 'wb') as f:
-        f.write(model.SerializeToString(deterministic=True))
-    os.replace(out + '.part', out)
-    print(f'{out}: {s["step"]} steps')
+    f = File()
+    f.network(net, PLANES)
+    f.save(args.out or os.path.join(HERE, args.name + '.onnx'), args.name, args.trained_on, s['step'], **({'key': args.key} if args.key else {}))
 
 
 if __name__ == '__main__':
     args = options()
+    Stream.without = tuple(args.without)
     dict(train=train, test=test, export=export, prepare=lambda a: material(a) and [sequences.versions(os.path.join(SHARED, 'video', n), os.path.join(a.work, 'sequences')) for n in coded.TEST_CLIPS])[args.what](args)

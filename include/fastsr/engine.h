@@ -103,7 +103,8 @@ typedef struct FsrEngineConfig {
     const FsrDepthConfig *depth;    /* copied; not NULL: depth, and scale, fill and show do not count. Pictures of the output have
                                      * one plane. net takes R, G, B from 0 to 1 and gives metres */
     const FsrNet *net;          /* borrowed; NULL: key frames are upscaled by the anchor alone */
-    FsrPrecision  precision;    /* of the network */
+    const FsrNet *key_net;      /* borrowed; FSR_FILL_FUSE: the network for pictures without references. NULL: net does them too */
+    FsrPrecision  precision;    /* of the networks */
 
     int           nb_workers;
     FsrExecute    execute;      /* NULL: jobs run on the calling thread */

@@ -6,27 +6,32 @@
 #include "models/models.h"
 
 enum { IN = 16, OUT = 11 };
-enum { LUMA = 0, DETAIL = 1, STATE = 5, MISMATCH = 12 };     /* input planes */
+enum { LUMA = 0, DETAIL = 1, STATE = 5, MISMATCH = 12, QP = 15 };     /* input planes */
 
 static FsrNet *net;
 
 /* A network that is one 1x1 convolution. */
-static FsrNet *linear(float w[OUT][IN], int planes_out)
+static FsrNet *linear_of(const float *w, int planes_in, int planes_out)
 {
-    const int64_t dims[4] = { planes_out, IN, 1, 1 };
+    const int64_t dims[4] = { planes_out, planes_in, 1, 1 };
     FsrNet *n = NULL;
     Buf g = { 0 }, m;
     char err[256];
 
     ox_conv(&g, "mix", "input w", "output", 0, 0, 0, 0);
-    ox_init(&g, "w", dims, 4, 1, w[0], (size_t)planes_out * IN);
-    ox_value(&g, 11, "input", IN);
+    ox_init(&g, "w", dims, 4, 1, w, (size_t)planes_out * planes_in);
+    ox_value(&g, 11, "input", planes_in);
     ox_value(&g, 12, "output", planes_out);
     m = ox_model(&g);
     if (fsr_nn_load(&n, m.data, m.size, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     buf_free(&m);
     return n;
+}
+
+static FsrNet *linear(float w[OUT][IN], int planes_out)
+{
+    return linear_of(w[0], IN, planes_out);
 }
 
 /* Every block with references is skipped. */
@@ -109,6 +114,45 @@ static void state_is_carried(void **state)
         sim_free(s);
     }
     fsr_nn_free(&n);
+}
+
+/* Pictures without references go through a network of their own, which is given luma and QP; the state that it leaves is carried on. */
+static void key_network(void **state)
+{
+    float w[OUT][IN] = { { 0 } }, k[2][OUT][2] = { { { 0 } } };
+    FsrNet *whole, *key[2];
+
+    (void)state;
+    for (int i = 0; i < OUT; i++) {
+        w[i][LUMA] = k[0][i][0] = k[1][i][0] = 0.25f + 0.0625f * i;
+        w[i][QP]   = k[0][i][1] = 0.125f;
+        w[i][STATE + (i < 4 ? i : i - 4)] = i < 4 ? 0.5f : 0.875f;
+    }
+    whole = linear(w, OUT);
+    for (int i = 0; i < 2; i++)
+        key[i] = linear_of(k[i][0], 2, OUT);
+    for (int i = 0; i < 5; i++) {
+        Sim    *s = sim_structure(i, 98, 66);
+        SimRun *a = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = whole });
+        SimRun *b = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = whole, .key_net = key[0] });
+        SimRun *c = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = whole, .key_net = key[1] });
+        int differ = 0;
+
+        for (int j = 0; j < a->nb; j++) {
+            if (memcmp(a->data[j], b->data[j], a->size))
+                fail_msg("structure %d: picture %d is another with the same done by a network for key pictures", i, a->display[j]);
+            differ += !!memcmp(a->data[j], c->data[j], a->size);
+        }
+        assert_int_equal(differ, a->nb);    /* the first, and the others through what is carried */
+        assert_true(b->totals.macs < a->totals.macs);
+        sim_end(a);
+        sim_end(b);
+        sim_end(c);
+        sim_free(s);
+    }
+    fsr_nn_free(&whole);
+    fsr_nn_free(&key[0]);
+    fsr_nn_free(&key[1]);
 }
 
 static double mean_psnr(Sim *s, const SimRun *r)
@@ -220,13 +264,14 @@ static void refuses(void **state)
     float   w[OUT][IN] = { { 0 } };
     FsrNet *small = linear(w, 4), *fits = linear(w, OUT);
     Sim    *s = sim_new(32, 32, 3), *t = sim_new(32, 32, 2);
-    const struct { Sim *s; const FsrNet *net; enum FsrFill fill; } c[] = {
-        { s, fits, FSR_FILL_FUSE }, { t, small, FSR_FILL_FUSE }, { t, NULL, FSR_FILL_FUSE }, { t, fits, FSR_FILL_DETAIL },
+    const struct { Sim *s; const FsrNet *net; enum FsrFill fill; const FsrNet *key_net; } c[] = {
+        { s, fits, FSR_FILL_FUSE, NULL }, { t, small, FSR_FILL_FUSE, NULL }, { t, NULL, FSR_FILL_FUSE, NULL }, { t, fits, FSR_FILL_DETAIL, NULL },
+        { t, fits, FSR_FILL_FUSE, fits },
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
-        SimRun *r = sim_start(c[i].s, &(SimConfig){ .fill = c[i].fill, .net = c[i].net });
+        SimRun *r = sim_start(c[i].s, &(SimConfig){ .fill = c[i].fill, .net = c[i].net, .key_net = c[i].key_net });
 
         assert_int_equal(r->ret, -EINVAL);
         sim_end(r);
@@ -258,7 +303,7 @@ static int unload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(carried_is_detail), cmocka_unit_test(state_is_carried), cmocka_unit_test(integers), cmocka_unit_test(lying_vectors),
+        cmocka_unit_test(carried_is_detail), cmocka_unit_test(state_is_carried), cmocka_unit_test(key_network), cmocka_unit_test(integers), cmocka_unit_test(lying_vectors),
         cmocka_unit_test(threads_and_repeats), cmocka_unit_test(memory_is_bounded), cmocka_unit_test(refuses),
     };
 
