@@ -92,7 +92,7 @@ def crop(version, picture, y, x, side, halo, turn):
     planes = torch.stack([flat(lr[rows][:, cols]) - 0.5, flat(qp)])
     hr = version.hr[picture.display, 2 * y:2 * (y + side), 2 * x:2 * (x + side)].astype(np.float32) / 255
     d = hr - sequences.base(lr, 2 * y, 2 * (y + side), 2 * x, 2 * (x + side))
-    return planes, F.pixel_unshuffle(flat(d)[None], 2)[0]
+    return planes, F.pixel_unshuffle(flat(d)[None], 2)
 
 
 def turned(a, turn):
