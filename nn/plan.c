@@ -8,7 +8,7 @@
 #include <time.h>
 
 enum {
-    TILE_BYTES  = 512 << 10,    /* rings of one tile: leaves room in a 1 MiB L2 for weights */
+    TILE_BYTES  = 800 << 10,    /* rings of one tile: leaves room in a 1 MiB L2 for weights */
     MIN_TILE_W  = 48,
     MAX_TILE_W  = 1024,
     TILE_STEP   = 48,           /* whole register tiles of every kernel */
