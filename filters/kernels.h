@@ -145,7 +145,7 @@ void fsr_upscaler_init_sharp(FsrUpscaler *u, int scale);
 /* mc.c --------------------------------------------------------------------- */
 
 /*
- * Block of w x h (at most 64 x 64 numbers) at (x, y) of ref, displaced by (mx, my) quarter samples,
+ * Block of w x h samples (at most 64 x 64; 8 x 16 with FSR_DEEP numbers each) at (x, y) of ref, displaced by (mx, my) quarter samples,
  * through HEVC's luma interpolation filters (H.265 8.5.3.3.3). Positions outside the plane
  * repeat its border, however far. With round = 0 intermediates are cut as in H.265, with
  * round = 1 they are rounded, so that repeated use does not drift.

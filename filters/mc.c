@@ -10,8 +10,8 @@ static int clamp(int v, int lo, int hi)
 /* Further out than this all samples are border samples, so nothing changes. */
 static const int16_t *full_sample(const FsrPlane *ref, int x, int y, int mx, int my)
 {
-    const int sx = clamp(x + (mx >> 2), -MAX_BLOCK - 8, ref->w + 8);
-    const int sy = clamp(y + (my >> 2), -MAX_BLOCK - 8, ref->h + 8);
+    const int out = ref->pad - 8;      /* a block and what the filters read behind it */
+    const int sx = clamp(x + (mx >> 2), -out, ref->w + 8), sy = clamp(y + (my >> 2), -out, ref->h + 8);
 
     return ref->data + sy * ref->stride + sx * ref->deep;
 }

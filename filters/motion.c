@@ -120,7 +120,8 @@ void fsr_warp_rows(FsrEngine *e, FsrNode *n, FsrPlane *dst, int source, int stri
                    int (*skip)(FsrEngine *e, const FsrBlock *b))
 {
     const int scale = source == FSR_FROM_HR ? e->cfg.scale : 1;
-    const int high  = scale == 1 ? 64 : scale == 2 ? 32 : 16, wide = high / dst->deep;     /* blocks of at most 64x64 numbers */
+    /* blocks as fsr_mc takes them */
+    const int wide  = (scale == 1 ? 64 : scale == 2 ? 32 : 16) / dst->deep, high = dst->deep == 1 ? wide : 16;
 
     for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
         const FsrBlock *b = &n->motion.blocks[n->order[i]];

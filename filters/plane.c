@@ -27,10 +27,11 @@ FsrPlane *fsr_plane_get(FsrPlanePool *pool)
         pool->idle = p->next;
     } else {
         /* Rows begin on 64 bytes; 8 rows below each other do not share the same place of the cache. */
-        const ptrdiff_t left   = (FSR_PAD * pool->deep + 31) & ~31;
-        const ptrdiff_t tight  = (left + (pool->w + FSR_PAD) * pool->deep + 31) & ~31;
+        const int       pad    = pool->deep == 1 ? FSR_PAD : FSR_PAD_DEEP;
+        const ptrdiff_t left   = (pad * pool->deep + 31) & ~31;
+        const ptrdiff_t tight  = (left + (pool->w + pad) * pool->deep + 31) & ~31;
         const ptrdiff_t stride = tight % 256 ? tight : tight + 32;
-        const size_t    size   = stride * (pool->h + 2 * FSR_PAD) * sizeof(*p->data);
+        const size_t    size   = stride * (pool->h + 2 * pad) * sizeof(*p->data);
 
         p = calloc(1, sizeof(*p));
         if (!p)
@@ -43,8 +44,9 @@ FsrPlane *fsr_plane_get(FsrPlanePool *pool)
         p->w      = pool->w;
         p->h      = pool->h;
         p->deep   = pool->deep;
+        p->pad    = pad;
         p->stride = stride;
-        p->data   = (int16_t *)p->mem + FSR_PAD * stride + left;
+        p->data   = (int16_t *)p->mem + pad * stride + left;
         p->pool   = pool;
         pool->bytes += size;
     }
@@ -97,5 +99,5 @@ void fsr_plane_pad_by(FsrPlane *p, int y0, int y1, int pad)
 
 void fsr_plane_pad(FsrPlane *p, int y0, int y1)
 {
-    fsr_plane_pad_by(p, y0, y1, FSR_PAD);
+    fsr_plane_pad_by(p, y0, y1, p->pad);
 }

@@ -9,6 +9,8 @@
  * checks: a block of 64, the 8-tap filter, and room to clamp vectors that point further out. */
 #define FSR_PAD 80
 #define FSR_PAD_UPSCALE 4
+/* The same for planes whose samples have FSR_DEEP numbers, for blocks of at most 16x16 samples. */
+#define FSR_PAD_DEEP 32
 
 /*
  * Signed 16-bit samples in the 14-bit scale of HEVC's inter prediction, whatever the
@@ -16,9 +18,9 @@
  */
 #define FSR_DEEP 8
 typedef struct FsrPlane {
-    int16_t  *data;             /* first sample of the picture; FSR_PAD more on each side */
+    int16_t  *data;             /* first sample of the picture; pad more on each side */
     ptrdiff_t stride;           /* numbers from a row to the next */
-    int       w, h;             /* samples */
+    int       w, h, pad;        /* samples */
     int       deep;             /* numbers of a sample, side by side: 1, or FSR_DEEP */
     int       refs;
     struct FsrPlanePool *pool;

@@ -156,7 +156,7 @@ enum { FSR_FROM_LR, FSR_FROM_HR, FSR_FROM_STATE };
 /*
  * Prediction of a rectangle inside a block from the references' planes, in 14-bit scale: the
  * average of both lists where both are usable, with the stream's weights (not on feature
- * planes); at most 64x64 numbers. Returns 0 if no reference is usable. Uses s->block.
+ * planes); as large as fsr_mc takes them. Returns 0 if no reference is usable. Uses s->block.
  */
 int  fsr_predict(const struct FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScratch *s, int16_t *dst,
                  ptrdiff_t stride, int x, int y, int w, int h, int source);

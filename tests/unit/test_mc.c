@@ -68,7 +68,7 @@ static void blocks_match(int deep)
 
     for (int k = 0; k < 3000; k++) {
         const int far = k % 10 ? 60 : 70000, round = k & 1;
-        const int w = 1 + rand() % (64 / deep), h = 1 + rand() % 64, x = rand() % 70, y = rand() % 50;
+        const int w = 1 + rand() % (64 / deep), h = 1 + rand() % (deep == 1 ? 64 : 16), x = rand() % 70, y = rand() % 50;
         const int mx = rand() % (8 * far) - 4 * far, my = rand() % (8 * far) - 4 * far;
         int16_t dst[66 * 72];
 
