@@ -15,12 +15,12 @@
 #define STATE_UNIT  4096    /* 1.0 of a feature plane; limited to +-4, which leaves the luma filters room for overshoot */
 #define TILE        16      /* samples of the small picture; the unit in which the network is left out */
 #define DEFAULT_QP  30      /* without a record */
-#define ENOUGH      8u      /* mismatch in 1/64 steps under which the network has nothing to add */
+#define ENOUGH      16u     /* mismatch in 1/64 steps under which the network has nothing to add */
 #define FLAT        8000u   /* gain under which the network is not worth its work: detail of about one step, well carried */
 #define HALO        1       /* samples around a tile for which layers are computed: the network was trained so */
 #define EDGES       1.02    /* what is executed beyond cost()'s model: ends of vectors, strips of one thread */
 #define LEAF        0.5     /* of the budget, for a picture that no other refers to: nothing of it is carried on */
-#define REPAY       3       /* pictures over which a debt is paid back */
+#define REPAY       24      /* pictures over which a debt is paid back */
 
 #define STATE       (FSR_DEEP - 1)  /* feature planes; they lie side by side, with one that is not used */
 

@@ -241,7 +241,7 @@ class Stream:
         sharp = np.abs(4 * lr - p[:-2, 1:-1] - p[2:, 1:-1] - p[1:-1, :-2] - p[1:-1, 2:]) * 255 * (1 - 0.75 * weight)
         sums = lambda a: np.add.reduceat(np.add.reduceat(a, np.arange(0, h, TILE), 0), np.arange(0, w, TILE), 1)
         gain = sums(sharp)
-        gain[(sums(mismatch) * 255 / DETAIL_GAIN < sums(np.ones((h, w))) / 8) | (gain < FLAT)] = 0
+        gain[(sums(mismatch) * 255 / DETAIL_GAIN < sums(np.ones((h, w))) / 4) | (gain < FLAT)] = 0
         least = np.sort(gain, None)[::-1][max(0, math.ceil(self.share * gain.size) - 1)]
         out = np.repeat(np.repeat((gain < least) | (gain == 0), TILE, 0), TILE, 1)[:h, :w]
         return torch.from_numpy(out) if out.any() else None

@@ -101,13 +101,13 @@ def turned(a, turn):
     return np.swapaxes(a, -1, -2) if turn & 4 else a
 
 
-def whole(net, version, pictures):
-    """PSNR of pictures as if each were the first."""
+def whole(net, version, pictures, halo):
+    """PSNR of pictures as if each were the first. halo: border samples to repeat for the network."""
     score = []
     for p in pictures:
         lr = p.lr.astype(np.float32) / 255
         qp = np.repeat(np.repeat(p.qp, 4, 0), 4, 1)[:version.h, :version.w].astype(np.float32) / 51
-        x = torch.from_numpy(np.stack([np.pad(a, net.halo, mode='edge') for a in (lr - 0.5, qp)]))[None]
+        x = torch.from_numpy(np.stack([np.pad(a, halo, mode='edge') for a in (lr - 0.5, qp)]))[None]
         with torch.no_grad():
             y = net(x)
         base = torch.from_numpy(sequences.base(lr, 0, 2 * version.h, 0, 2 * version.w))
@@ -177,7 +177,7 @@ def train(args):
         if part >= 1 or time.time() - shown > args.every * 60:
             shown = time.time()
             line = f'{n},{time.time() - began:.0f},{total / max(1, count):.6f},{apart / max(1, count):.6f},' + \
-                ','.join(f'{whole(ema, v, v.pictures[::12]):.3f}' for v in val)
+                ','.join(f'{whole(ema, v, v.pictures[::12], halo):.3f}' for v in val)
             began += time.time() - shown
             shown = time.time()
             print(args.name, line, flush=True)

@@ -4,6 +4,7 @@
 Runs the file in PyTorch and writes lowest, highest and mean value of each plane as metadata "range NODE" (nn/README.md):
 - fill=fuse: on the beginnings of the validation clips (coded.HELD_CLIPS, B pictures and low-delay P, QP 22 and 37), for all
   values between convolutions; input and output have none, they stay float;
+- the network for pictures without references (key.py): on pictures of the same clips, all intra;
 - fastdepth: on every 16th picture of nyu_train, for what 1x1 convolutions read; one range for all planes of a value.
 """
 import argparse
@@ -20,6 +21,7 @@ from onnx import numpy_helper
 import coded
 import data
 import fuse
+import key
 import sequences
 from train import HERE, SHARED
 
@@ -70,10 +72,14 @@ class Recorder(torch.nn.Module):
 def record_fuse(model, args):
     last = next(n for n in model.graph.node if n.output[0] == 'output')
     net = Recorder(model, lambda n, out: n.op_type in ('Conv', 'Add') and n is not last and out not in last.input, True)
+    alone = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value == len(key.SEEN)
     for f in data.find([os.path.join(SHARED, 'train_video')], data.CLIPS):
         if os.path.basename(f) in coded.HELD_CLIPS:
-            for v in sequences.versions(f, os.path.join(args.work, 'sequences'), ('b', 'ldp'), (22, 37)):
-                fuse.whole(net, v, args.pictures)
+            for v in sequences.versions(f, os.path.join(args.work, 'sequences'), ('i',) if alone else ('b', 'ldp'), (22, 37)):
+                if alone:
+                    key.whole(net, v, v.pictures[::4], 0)
+                else:
+                    fuse.whole(net, v, args.pictures)
     return net.seen
 
 
