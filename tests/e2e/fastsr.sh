@@ -177,3 +177,7 @@ $FFMPEG -v info -i "$CLIP" -vf fastsr=model=list -f null - >"$TMP/list" 2>&1
 is "model=list" "$(grep -c 'srcnn-915-x2.*scale 2' "$TMP/list")" 1
 # a model given as a file is the same as the one built in
 is "model from a file" "$(md5 -i "$CLIP" -frames:v 3 -vf fastsr=model="$SRC/models/srcnn-915-x2.onnx")" "$(md5 -i "$CLIP" -frames:v 3 -vf fastsr)"
+# and so is the one that it names for pictures without references, which lies beside it
+is "networks of fill=fuse from files" "$(md5 -i "$CLIP" -frames:v 3 -vf fastsr=fill=fuse:model="$SRC/models/fuse-x2.onnx")" "$(md5 -i "$CLIP" -frames:v 3 -vf fastsr=fill=fuse)"
+cp "$SRC/models/fuse-x2.onnx" "$TMP/alone.onnx"
+fails_cleanly "its second network is missing" 'fuse-x2-key.onnx" for fill=fuse' $FFMPEG -v error -i "$CLIP" -vf fastsr=fill=fuse:model="$TMP/alone.onnx" -f null -
