@@ -3,8 +3,9 @@ LIB_SRC += $(addprefix filters/,engine.c keyframe.c motion.c direction.c output.
 # one file per instruction set, each with its own flags; the rest of the library runs anywhere
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 LIB_SRC += $(addprefix filters/kernels/,filter_avx2.c fuse_avx2.c filter_avx512.c)
-$(O)/obj/filters/kernels/filter_avx2.o $(O)/obj/filters/kernels/fuse_avx2.o: private FSR_CFLAGS += -mavx2
-$(O)/obj/filters/kernels/filter_avx512.o: private FSR_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512vnni -mprefer-vector-width=256
+# the library's objects and the fuzzers'
+$(foreach d,$(O) build/fuzz,$(d)/obj/filters/kernels/filter_avx2.o $(d)/obj/filters/kernels/fuse_avx2.o): private FSR_CFLAGS += -mavx2
+$(foreach d,$(O) build/fuzz,$(d)/obj/filters/kernels/filter_avx512.o): private FSR_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512vnni -mprefer-vector-width=256
 endif
 
 # inner loops in plain C that the compiler turns into vector code

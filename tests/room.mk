@@ -9,7 +9,6 @@ FUZZ_STREAM := $(addprefix build/fuzz/obj/,tests/fuzz/fuzz_stream.o tests/tools/
 build/fuzz/obj/%.o: %.c build/config.mk | build/ffmpeg/.configured
 	@mkdir -p $(@D)
 	$(call Q,CC)$(CC) $(FSR_CFLAGS) $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
-build/fuzz/obj/filters/kernels/filter_avx2.o: FSR_CFLAGS += -mavx2
 $(FUZZ_STREAM): FSR_CFLAGS += -isystem build/ffmpeg-src -isystem build/ffmpeg
 build/fuzz/obj/codec_hooks/hevc_hook.o: FSR_CFLAGS += -DHAVE_AV_CONFIG_H -iquote build/ffmpeg-src/libavcodec -w
 
