@@ -119,9 +119,10 @@ def whole(net, version, pictures, halo):
 def material(args):
     cache = os.path.join(args.work, 'sequences')
     own = [os.path.join(SHARED, 'video', n) for n in coded.TRAIN_CLIPS + coded.TEST_CLIPS] + [os.path.join(SHARED, 'train_video')]
-    clips = data.find(args.data or os.environ.get('FASTSR_DATA', '').split() or own, data.CLIPS)
+    given = args.data or os.environ.get('FASTSR_DATA', '').split()
+    clips = data.find(given or own, data.CLIPS)
     held = [f for f in clips if os.path.basename(f) in coded.HELD_CLIPS]
-    pictures = data.find([os.path.join(SHARED, 'images', 'train')]) if not args.data else data.find(args.data)
+    pictures = data.find(given or [os.path.join(SHARED, 'images', 'train')])
     train = {'intra': [], 'pictures': [], 'inter': []}
     for f in clips:
         if f not in held:
@@ -142,7 +143,10 @@ def train(args):
     check = os.path.join(folder, 'checkpoint.pt')
     old = recurrent(args.beside)
     net, ema = Key(args.middle, args.width, args.bf16), Key(args.middle, args.width)
-    net.begin_as(old)
+    if args.start:
+        net.load_state_dict(torch.load(args.start)['ema'])
+    else:
+        net.begin_as(old)
     ema.load_state_dict(net.state_dict())
     opt = torch.optim.Adam(net.parameters(), lr=args.lr, betas=(0.9, 0.99))
     n, spent = 0, 0.0
@@ -225,6 +229,7 @@ def options():
     p.add_argument('what', choices=('train', 'export'))
     p.add_argument('name')
     p.add_argument('--beside', default=os.path.join(HERE, 'state', 'fuse-x2.pt'), help='state of the recurrent network')
+    p.add_argument('--start', help='weights to begin with, in place of those of the recurrent network')
     p.add_argument('--data', nargs='+')
     p.add_argument('--work', default=os.path.join(HERE, 'work'))
     p.add_argument('--minutes', type=float, default=40)
