@@ -39,7 +39,7 @@ typedef struct FsrFuse {
     int       carries;          /* the picture in work has references; else nothing above is valid */
     int       nb_wanted;
     struct Tile *order;         /* scratch of choose_tiles: all tiles, those that gain most first */
-    struct Tile *jobs;          /* of the network, and how many of their tiles are wanted */
+    int         *cuts;          /* [workers + 1] rows of tiles between which each worker runs the network */
     FsrPlan  *key;              /* for pictures without references; NULL: the recurrent network does them too */
     double    key_macs;
     int       halo;
@@ -354,7 +354,12 @@ static void net_job(void *arg, int job, int worker)
     FsrEngine *e = arg;
     FsrNnIO    io = { .opaque = e, .get_row = net_get, .put_row = net_put };
 
-    e->scratch[worker].macs += fsr_nn_run_tiles(e->plan, &io, &e->fuse->tiles, e->fuse->jobs[job].index, worker);
+    const FsrFuse *f = e->fuse;
+    const int y = f->cuts[job] * TILE, stop = f->cuts[job + 1] * TILE;
+
+    if (y < stop)
+        e->scratch[worker].macs += fsr_nn_run_rows(e->plan, &io, &f->tiles, y,
+                                                   (stop < e->cfg.format.height ? stop : e->cfg.format.height) - y, worker);
 }
 
 static void key_job(void *arg, int job, int worker)
@@ -365,21 +370,24 @@ static void key_job(void *arg, int job, int worker)
     e->scratch[worker].macs += fsr_nn_run(e->fuse->key, &io, job, worker);
 }
 
-/* Those with most tiles come first, so that no worker is left with a long one at the end. */
-static void sort_jobs(FsrEngine *e)
+/* Rows of tiles for each worker, with as many wanted ones. */
+static void cut(FsrEngine *e)
 {
     FsrFuse *f = e->fuse;
-    const int nb = fsr_nn_jobs(e->plan);
+    const int nb = e->cfg.nb_workers;
+    int sum = 0, k = 1;
 
-    for (int i = 0; i < nb; i++) {
-        int x, y, w, h;
+    for (int y = 0; y < f->tiles.rows; y++) {
+        int row = 0;
 
-        fsr_nn_job_rect(e->plan, i, &x, &y, &w, &h);
-        f->jobs[i] = (Tile){ 0, i };
-        for (int t = y / TILE * f->tiles.cols; t < (y + h + TILE - 1) / TILE * f->tiles.cols; t++)
-            f->jobs[i].gain += f->wanted[t];
+        for (int x = 0; x < f->tiles.cols; x++)
+            row += f->wanted[y * f->tiles.cols + x];
+        for (; k < nb && (sum + row / 2) * nb >= k * f->nb_wanted; k++)
+            f->cuts[k] = y;
+        sum += row;
     }
-    qsort(f->jobs, nb, sizeof(*f->jobs), by_gain);
+    while (k <= nb)
+        f->cuts[k++] = f->tiles.rows;
 }
 
 /* Output ------------------------------------------------------------------- */
@@ -446,8 +454,8 @@ static int fuse(FsrEngine *e, FsrNode *n, int carries)
     if (!carries && f->key) {
         fsr_engine_execute(e, key_job, fsr_nn_jobs(f->key));
     } else if (f->nb_wanted) {
-        sort_jobs(e);
-        fsr_engine_execute(e, net_job, fsr_nn_jobs(e->plan));
+        cut(e);
+        fsr_engine_execute(e, net_job, e->cfg.nb_workers);
     }
     fsr_engine_execute(e, finish_stripe, fsr_nb_stripes(e, n));
     return 0;
@@ -505,13 +513,12 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
     f->detail  = fsr_plane_get(&e->hr_pool);
     f->weight  = fsr_plane_get(&e->lr_pool);
     f->state   = fsr_plane_get(&e->state_pool);
-    if (!f->wanted || !f->order || !f->detail || !f->weight || !f->state)
+    f->cuts    = calloc(e->cfg.nb_workers + 1, sizeof(*f->cuts));
+    if (!f->wanted || !f->order || !f->cuts || !f->detail || !f->weight || !f->state)
         goto nomem;
     ret = fsr_nn_plan_as(&e->plan, e->cfg.net, fmt->width, fmt->height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
     if (ret < 0)
         return ret;
-    if (!(f->jobs = calloc(fsr_nn_jobs(e->plan), sizeof(*f->jobs))))
-        goto nomem;
     return e->cfg.key_net ? plan_key(e, err, err_size) : 0;
 nomem:
     snprintf(err, err_size, "out of memory");
@@ -529,7 +536,7 @@ void fsr_fuse_free(FsrEngine *e)
     fsr_plane_unref(&f->state);
     free(f->wanted);
     free(f->order);
-    free(f->jobs);
+    free(f->cuts);
     fsr_nn_plan_free(&f->key);
     free(f);
     e->fuse = NULL;

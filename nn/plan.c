@@ -165,7 +165,7 @@ static int lay_out(FsrPlan *p)
         const FsrNode *n  = &p->net->nodes[i];
         FsrPlanNode   *pn = &p->nodes[i];
         size_t width  = (size_t)p->tile_w * n->scale + pn->margin.left + pn->margin.right;
-        size_t height = (size_t)p->tile_h * n->scale + pn->margin.top + pn->margin.bottom;
+        size_t height = (size_t)p->height * n->scale + pn->margin.top + pn->margin.bottom;     /* fsr_nn_run_rows */
 
         /* one cache line more: rows of a power of two would fall into the same sets */
         pn->sub_pitch = (int)fsr_align16(width * pn->step + (pn->store ? FSR_I8_SLACK : 0)) + 16;
@@ -230,7 +230,7 @@ static int alloc_plan(FsrPlan *p, int whole)
 
     p->nodes   = calloc(nb, sizeof(*p->nodes));
     p->workers = calloc(p->nb_workers, sizeof(*p->workers));
-    p->bytes   = sizeof(*p) + nb * sizeof(*p->nodes) + p->nb_workers * (sizeof(*p->workers) + nb * sizeof(int));
+    p->bytes   = sizeof(*p) + nb * sizeof(*p->nodes) + p->nb_workers * (sizeof(*p->workers) + nb * (sizeof(int) + sizeof(FsrParts)));
     if (whole) {
         p->whole  = calloc(1, sizeof(*p->whole) + nb * sizeof(*p->whole->nodes));
         p->bytes += sizeof(*p->whole) + nb * sizeof(*p->whole->nodes);
@@ -243,7 +243,8 @@ static int alloc_plan(FsrPlan *p, int whole)
         planes += p->net->nodes[i].channels;
     }
     for (int i = 0; i < p->nb_workers; i++)
-        if (!(p->workers[i].made = calloc(nb, sizeof(*p->workers[i].made))))
+        if (!(p->workers[i].made = calloc(nb, sizeof(*p->workers[i].made))) ||
+            !(p->workers[i].parts = calloc(nb, sizeof(*p->workers[i].parts))))
             return -ENOMEM;
     return 0;
 }
@@ -350,6 +351,7 @@ void fsr_nn_plan_free(FsrPlan **plan)
     for (int i = 0; p->workers && i < p->nb_workers; i++) {
         free(p->workers[i].memory);
         free(p->workers[i].made);
+        free(p->workers[i].parts);
     }
     fsr_whole_free(p);
     fsr_quant_free(p);

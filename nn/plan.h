@@ -45,9 +45,20 @@ typedef struct FsrPlanNode {
     float               *packed;
 } FsrPlanNode;
 
+/* What of a row is made where tiles are wanted, from left to right: the same for many rows. */
+enum { FSR_PARTS = 32 };
+typedef struct FsrParts {
+    int first[2], last[2];              /* rows of tiles that they follow from: under the halo, under the limited one */
+    int nb;                             /* 0: not known */
+    struct FsrPart {
+        int x, width, zero;             /* zero: no wanted tile is near */
+    } part[FSR_PARTS];
+} FsrParts;
+
 typedef struct FsrWorker {
-    float *memory;
-    int   *made;                        /* rows of each value made so far, in this tile */
+    float    *memory;
+    int      *made;                     /* rows of each value made so far, in this tile */
+    FsrParts *parts;                    /* of each value, in this tile */
 } FsrWorker;
 
 struct FsrPlan {

@@ -730,18 +730,31 @@ void fsr_quant_bytes(const FsrQuant *q, int planes, const float *src, int stride
     }
 }
 
+static void add_bytes(uint8_t *restrict d, const uint8_t *restrict a, const uint8_t *restrict b, const int16_t *restrict ra,
+                      const int16_t *restrict rb, const int32_t *restrict offset, int n)
+{
+    for (int k = 0; k < n; k++) {
+        int v = (ra[k] * (int16_t)a[k] + rb[k] * (int16_t)b[k] + offset[k]) >> FSR_ADD_BITS;
+
+        v    = v < 0 ? 0 : v;
+        d[k] = v > 255 ? 255 : v;
+    }
+}
+
 void fsr_quant_add(const FsrQuant *q, int planes, const uint32_t *a, int a_pitch, const uint32_t *b,
                    int b_pitch, uint32_t *dst, int pitch, int width)
 {
     for (int g = 0; g < planes; g += 4, a += a_pitch, b += b_pitch, dst += pitch) {
-        const uint8_t *s = (const uint8_t *)a, *t = (const uint8_t *)b;
-        const int16_t *r = q->ratio + 2 * g;
-        uint8_t       *d = (uint8_t *)dst;
+        int16_t ra[16], rb[16];                         /* of four samples, for vectors */
+        int32_t offset[16];
 
-        for (int x = 0; x < 4 * width; x += 4)
-            for (int k = 0; k < 4; k++) {
-                int v = (s[x + k] * r[2 * k] + t[x + k] * r[2 * k + 1] + q->offset[g + k]) >> FSR_ADD_BITS;
-                d[x + k] = v < 0 ? 0 : v > 255 ? 255 : v;
-            }
+        for (int k = 0; k < 16; k++) {
+            ra[k]     = q->ratio[2 * (g + k % 4)];
+            rb[k]     = q->ratio[2 * (g + k % 4) + 1];
+            offset[k] = q->offset[g + k % 4];
+        }
+        for (int x = 0; x < width; x += 4)
+            add_bytes((uint8_t *)(dst + x), (const uint8_t *)(a + x), (const uint8_t *)(b + x), ra, rb, offset,
+                      width - x < 4 ? 4 * (width - x) : 16);
     }
 }

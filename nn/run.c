@@ -199,20 +199,29 @@ static FsrMargin near_margin(const Job *t, int i)
                         .bottom = fsr_min(m.bottom, most) };
 }
 
-/*
- * The next span of row r of node i that is made in this tile, from sample x on: where a
- * wanted tile of this strip lies within the node's margin. Its readers' margins are smaller
- * by their reach, so what they read is there; other samples of the rings are never read.
- * near: where any wanted tile lies within the limited halo.
- */
-static int next_span(const Job *t, int i, int r, int x, int near, Span *s)
+/* The rows of tiles for which row r of node i is made, its margin being m: none where last < first. */
+static void tile_rows(const Job *t, int i, int r, const FsrMargin *m, int near, int *first, int *last)
 {
-    const FsrNnTiles *w      = t->wanted;
-    const int         scale  = t->p->net->nodes[i].scale, stop = end(t, i);
-    const int         y      = t->y * scale - t->p->nodes[i].margin.top + r;
-    const FsrMargin   margin = near ? near_margin(t, i) : t->p->nodes[i].margin, *m = &margin;
-    const int         first  = near ? 0 : t->y, last = near ? t->p->height - 1 : t->y + t->height - 1;
-    int row0, row1, top, bottom, col;
+    const FsrNnTiles *w     = t->wanted;
+    const int         scale = t->p->net->nodes[i].scale;
+    const int         y     = t->y * scale - t->p->nodes[i].margin.top + r;
+    const int         row0  = fsr_max(fsr_floor_div(y - m->bottom, scale), near ? 0 : t->y);
+    const int         row1  = fsr_min(fsr_floor_div(y + m->top, scale), near ? t->p->height - 1 : t->y + t->height - 1);
+
+    *first = fsr_max(fsr_floor_div(row0 - w->y, w->tile_h), 0);
+    *last  = row0 > row1 ? -1 : fsr_min(fsr_floor_div(row1 - w->y, w->tile_h), w->rows - 1);
+}
+
+/*
+ * The next span of a row of node i that is made in this tile, from sample x on: where a tile that is wanted in
+ * the rows of tiles first to last lies within the margin. Its readers' margins are smaller by their reach, so what
+ * they read is there; other samples of the rings are never read.
+ */
+static int next_span(const Job *t, int i, int x, const FsrMargin *m, int first, int last, Span *s)
+{
+    const FsrNnTiles *w     = t->wanted;
+    const int         scale = t->p->net->nodes[i].scale, stop = end(t, i);
+    int col;
 
     if (x >= stop)
         return 0;
@@ -220,22 +229,17 @@ static int next_span(const Job *t, int i, int r, int x, int near, Span *s)
         *s = (Span){ x, stop - x };
         return 1;
     }
-    /* the input rows that sample row y is made for, and the tiles in them */
-    row0   = fsr_max(fsr_floor_div(y - m->bottom, scale), first);
-    row1   = fsr_min(fsr_floor_div(y + m->top, scale), last);
-    if (row0 > row1)
+    if (last < first)
         return 0;
-    top    = fsr_max(fsr_floor_div(row0 - w->y, w->tile_h), 0);
-    bottom = fsr_min(fsr_floor_div(row1 - w->y, w->tile_h), w->rows - 1);
-    col    = fsr_max(fsr_floor_div(fsr_floor_div(x - m->right, scale) - w->x, w->tile_w), 0);
-    *s = (Span){ 0, 0 };
+    col = fsr_max(fsr_floor_div(fsr_floor_div(x - m->right, scale) - w->x, w->tile_w), 0);
+    *s  = (Span){ 0, 0 };
     for (; col < w->cols; col++) {
         const int x0 = fsr_max(w->x + col * w->tile_w, 0) * scale - m->left;
         const int x1 = fsr_min(w->x + (col + 1) * w->tile_w, t->p->width) * scale + m->right;
 
         if (x0 >= stop || (s->width && x0 > s->x + s->width))
             break;
-        if (x1 <= x || x1 - m->right <= x0 + m->left || !column_wanted(w, col, top, bottom))
+        if (x1 <= x || x1 - m->right <= x0 + m->left || !column_wanted(w, col, first, last))
             continue;
         if (!s->width)
             s->x = fsr_max(x0, x);
@@ -325,48 +329,85 @@ static void clear(const Job *t, int r, int x, int stop)
         memset(sample(t, t->i, r, x) + k * pn->sub_pitch, 0, (size_t)(stop - x) * pn->step * sizeof(float));
 }
 
-/* With a limited halo: what is near wanted tiles is made, the rest is 0. */
-static void make_near(Job *t, int r, Span s)
+static void make_part(Job *t, int r, const struct FsrPart *part)
+{
+    const Span s = { part->x, part->width };
+
+    if (part->zero)
+        clear(t, r, s.x, s.x + s.width);
+    else if (repeats(t))
+        make_once(t, r, s);
+    else
+        make_span(t, r, s);
+}
+
+/* Makes a part of a row and notes it, for the rows that follow; more parts than there is room for are not. */
+static void add_part(Job *t, int r, int x, int stop, int zero)
+{
+    const struct FsrPart part = { x, stop - x, zero };
+    FsrParts            *l    = &t->w->parts[t->i];
+
+    if (x >= stop)
+        return;
+    make_part(t, r, &part);
+    if (l->nb < FSR_PARTS)
+        l->part[l->nb] = part;
+    l->nb++;
+}
+
+/* With a limited halo: what is near wanted tiles is made, the rest is 0. near: the margin. */
+static void add_near(Job *t, int r, Span s, const FsrMargin *near)
 {
     const FsrConvKernel *kernel = t->pn->kernel;
-    const int in_blocks = kernel && kernel->block, stop = s.x + s.width;
+    const int            blocks = kernel && kernel->block, stop = s.x + s.width;
+    const FsrParts      *l      = &t->w->parts[t->i];
     int x = s.x;
 
-    if (in_blocks)
-        make_span(t, r, s);
+    if (blocks)
+        add_part(t, r, x, stop, 0);
     while (x < stop) {
-        Span near;
+        Span got;
 
-        if (!next_span(t, t->i, r, x, 1, &near) || near.x >= stop)
-            near = (Span){ stop, 0 };
-        near.width = fsr_min(near.x + near.width, stop) - near.x;
-        clear(t, r, x, near.x);
-        if (near.width && !in_blocks)
-            make_span(t, r, near);
-        x = near.x + near.width;
+        if (!next_span(t, t->i, x, near, l->first[1], l->last[1], &got) || got.x >= stop)
+            got = (Span){ stop, 0 };
+        got.width = fsr_min(got.x + got.width, stop) - got.x;
+        add_part(t, r, x, got.x, 1);
+        if (!blocks)
+            add_part(t, r, got.x, got.x + got.width, 0);
+        x = got.x + got.width;
     }
 }
 
 static void make_row(void *opaque, int i, int r, int last)
 {
-    Job           *t     = opaque;
-    const uint64_t start = t->p->node_ns ? fsr_plan_clock() : 0;
-    int            x     = begin(t, i);
-    Span           s;
+    Job             *t      = opaque;
+    const uint64_t   start  = t->p->node_ns ? fsr_plan_clock() : 0;
+    FsrParts        *l      = &t->w->parts[i];
+    const FsrMargin *margin = &t->p->nodes[i].margin, near = t->wanted && t->wanted->halo ? near_margin(t, i) : *margin;
+    int first[2] = { 0 }, stop[2] = { 0 }, x = begin(t, i);
+    Span s;
 
     (void)last;
     t->i  = i;
     t->n  = &t->p->net->nodes[i];
     t->pn = &t->p->nodes[i];
     take_history(t, r);
-    for (; next_span(t, i, r, x, 0, &s); x = s.x + s.width) {
-        s = whole_blocks(t, s);
-        if (t->wanted && t->wanted->halo)
-            make_near(t, r, s);
-        else if (repeats(t))
-            make_once(t, r, s);
-        else
-            make_span(t, r, s);
+    for (int k = 0; t->wanted && k < 1 + (t->wanted->halo > 0); k++)
+        tile_rows(t, i, r, k ? &near : margin, k, &first[k], &stop[k]);
+    if (l->nb && l->nb <= FSR_PARTS && !memcmp(l->first, first, sizeof(first)) && !memcmp(l->last, stop, sizeof(stop))) {
+        for (int k = 0; k < l->nb; k++)
+            make_part(t, r, &l->part[k]);
+    } else {
+        memcpy(l->first, first, sizeof(first));
+        memcpy(l->last, stop, sizeof(stop));
+        l->nb = 0;
+        for (; next_span(t, i, x, margin, first[0], stop[0], &s); x = s.x + s.width) {
+            s = whole_blocks(t, s);
+            if (t->wanted && t->wanted->halo)
+                add_near(t, r, s, &near);
+            else
+                add_part(t, r, s.x, s.x + s.width, 0);
+        }
     }
     keep_history(t, r);
     if (t->p->node_ns)
@@ -376,9 +417,12 @@ static void make_row(void *opaque, int i, int r, int last)
 static void deliver(const Job *t, int r)
 {
     const int i = t->p->net->output, y = t->y * t->p->net->info.scale + r;
-    Span      s;
+    int  first = 0, last = 0;
+    Span s;
 
-    for (int x = begin(t, i); next_span(t, i, r, x, 0, &s); x = s.x + s.width)
+    if (t->wanted)
+        tile_rows(t, i, r, &t->p->nodes[i].margin, 0, &first, &last);
+    for (int x = begin(t, i); next_span(t, i, x, &t->p->nodes[i].margin, first, last, &s); x = s.x + s.width)
         fsr_ops_put(t->io, 0, t->p->net->nodes[i].channels, s.x, y, s.width, sample(t, i, r, s.x),
                     t->p->nodes[i].stride, t->w->memory + t->p->planar);
 }
@@ -404,25 +448,32 @@ static int tile_wanted(const Job *t)
     return 0;
 }
 
-int64_t fsr_nn_run_tiles(FsrPlan *p, const FsrNnIO *io, const FsrNnTiles *wanted, int job, int worker)
+int64_t fsr_nn_run_rows(FsrPlan *p, const FsrNnIO *io, const FsrNnTiles *wanted, int y, int height, int worker)
 {
-    Job t = { .p = p, .io = io, .wanted = wanted, .y = job * p->tile_h };
+    Job t = { .p = p, .io = io, .wanted = wanted, .w = &p->workers[worker], .y = y, .height = height };
 
     if (p->whole)
         return fsr_whole_run(p, io);
-    t.w      = &p->workers[worker];
-    t.height = fsr_min(p->tile_h, p->height - t.y);
     for (t.x = 0; t.x < p->width; t.x += p->tile_w) {
         t.width = fsr_min(p->tile_w, p->width - t.x);
         if (!tile_wanted(&t))
             continue;
         memset(t.w->made, 0, p->net->nb_nodes * sizeof(*t.w->made));
+        for (int i = 0; i < p->net->nb_nodes; i++)
+            t.w->parts[i].nb = 0;
         for (int r = 0; r < t.height * p->net->info.scale; r++) {
             fsr_plan_demand(p, t.w->made, p->net->output, r, &t, make_row);
             deliver(&t, r);
         }
     }
     return t.macs;
+}
+
+int64_t fsr_nn_run_tiles(FsrPlan *p, const FsrNnIO *io, const FsrNnTiles *wanted, int job, int worker)
+{
+    const int y = job * p->tile_h;
+
+    return fsr_nn_run_rows(p, io, wanted, y, fsr_min(p->tile_h, p->height - y), worker);
 }
 
 int64_t fsr_nn_run(FsrPlan *p, const FsrNnIO *io, int job, int worker)

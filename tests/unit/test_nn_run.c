@@ -489,7 +489,8 @@ static void pays_for_parts_only(void **state)
     free_graph(&g);
 }
 
-/* A limited halo: values further from wanted tiles are 0, and it makes no difference how the picture is cut for threads. */
+/* A limited halo: values further from wanted tiles are 0, and it makes no difference how the picture is cut for threads, in
+ * jobs or in rows of the caller's choice. */
 static void limited_halo(void **state)
 {
     (void)state;
@@ -535,8 +536,12 @@ static void limited_halo(void **state)
                 for (int j = 0; j < fsr_nn_jobs(plan); j++)     /* what is in memory is no clean slate */
                     fsr_nn_run(plan, &nnio, j, 0);
                 memset(out.hits, 0, (size_t)out.planes * out.w * out.h);
-                for (int j = 0; j < fsr_nn_jobs(plan); j++)
+                for (int j = 0; cut < 2 && j < fsr_nn_jobs(plan); j++)
                     fsr_nn_run_tiles(plan, &nnio, &t, j, 0);
+                for (int y = 0, nb; cut == 2 && y < in.h; y += nb) {
+                    nb = 1 + rnd(in.h - y);
+                    fsr_nn_run_rows(plan, &nnio, &t, y, nb, 0);
+                }
                 for (int k = 0; k < out.planes * out.w * out.h; k++) {
                     const double want = *at(p, k / (out.w * out.h), k % out.w, k / out.w % out.h);
 
