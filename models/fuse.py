@@ -84,11 +84,15 @@ class Fuse(nn.Module):
         super().__init__()
         self.first = WideConv(PLANES, width, 3)
         self.middle = nn.ModuleList([WideConv(width, width, 3, True) for _ in range(middle)])
-        self.last = WideConv(width, 4 + STATE, 3, gain=0.05)
+        self.last = WideConv(width, 4 + STATE, 3, gain=0.01)
         self.through = nn.Parameter(torch.zeros(4 + STATE, PLANES))
         with torch.no_grad():
             for i in range(4):
                 self.through[i, 1 + i] = 1 / DETAIL_GAIN
+            # The detail follows from edges: features that begin with the mean need thousands of steps to lose it.
+            taps = self.first.expand.view(-1, PLANES, 9)
+            taps -= taps.mean(2, keepdim=True)
+            taps[:, 0] *= 6
         self.halo = middle + 2
         self.bf16 = bf16
         self.mac = (PLANES * width * 9 + middle * 9 * width * width + width * 9 * (4 + STATE) + PLANES * (4 + STATE)) / 4
@@ -132,6 +136,10 @@ class Stream:
         self.plain, self.share, self.gain = plain, share, gain  # share: of the tiles that get the network; gain: contrast above black, as in a fade
         self.left_out = 0.0
         self.memory = {}    # number -> (HR [2h,2w,1], state [h,w,8])
+
+    def first(self):
+        """Whether the next picture refers to none, so that the other network makes it (key.py)."""
+        return not self.memory or not len(self.v.pictures[self.t].units)
 
     def turned(self, a):
         if self.turn & 1:
@@ -269,15 +277,20 @@ class Stream:
         self.memory = {k: tuple(v.detach() for v in m) for k, m in self.memory.items()}
 
 
-def step(net, streams):
-    """The next picture of every stream (crops of one size): [(output HR, target)]."""
+def step(net, streams, first=None):
+    """The next picture of every stream (crops of one size): [(output HR, target)]. first: network for pictures without references."""
     got = [s.inputs() for s in streams]
     x = torch.stack([g[0] for g in got])
     wanted = torch.ones(len(got), *x.shape[2:])
     for w, g in zip(wanted, got):
         if g[3] is not None:
             w[g[3]] = 0
-    z = net(x, wanted)
+    alone = torch.tensor([first is not None and s.first() for s in streams])
+    z = torch.zeros(len(got), 4 + STATE, *x.shape[2:])
+    if alone.any():
+        z[alone] = first.planes(x[alone])
+    if not alone.all():
+        z[~alone] = net(x[~alone], wanted[~alone])
     out = []
     for s, (x, b, target, copied), y in zip(streams, got, z):
         if copied is not None:
@@ -298,11 +311,11 @@ def psnr(hr, target):
     return 10 * math.log10(65025 / np.mean(d * d))
 
 
-def whole(net, version, limit=0, share=1.0):
+def whole(net, version, limit=0, share=1.0, first=None):
     """PSNR of every picture of a version, in processing order, and the share of the area left out."""
     s = Stream(version, 0, 0, version.h, version.w, 0, 0, len(version.pictures), isinstance(net, Plain), share)
     with torch.no_grad():
-        score = [psnr(*step(net, [s])[0]) for _ in range(limit or s.end)]
+        score = [psnr(*step(net, [s], first)[0]) for _ in range(limit or s.end)]
     return score, s.left_out / len(score)
 
 
@@ -349,7 +362,7 @@ def options():
     p.add_argument('--clips', nargs='+')
     p.add_argument('--out')
     p.add_argument('--trained-on', default='walk, aspen, face and 12 further clips (models/README.md), x265 medium, QP 22 27 32 37, B frames and low delay P')
-    p.add_argument('--key', help='export: name of the network for pictures without references (key.py)')
+    p.add_argument('--key', help='name of the network for pictures without references (key.py): trained along, tested with, named in the exported file')
     p.add_argument('--qps', type=int, nargs='+', default=[22, 27, 32, 37])
     p.add_argument('--encoders', nargs='+', default=['b'])
     return p.parse_args()
@@ -380,12 +393,24 @@ def train(args):
                 c.project.zero_()
         net.load_state_dict(old, strict=False)
     ema.load_state_dict(net.state_dict())
-    opt = torch.optim.Adam(net.parameters(), lr=args.lr, betas=(0.9, 0.99))
+    first = first_ema = None
+    pairs = [(ema, net)]
+    if args.key:
+        import key
+        first_check = os.path.join(args.work, args.key, 'checkpoint.pt')
+        s = torch.load(first_check)
+        first, first_ema = key.Key(s['middle'], s['width'], args.bf16), key.Key(s['middle'], s['width'])
+        first.load_state_dict(s['net' if os.path.exists(check) else 'ema']), first_ema.load_state_dict(s['ema'])
+        first_steps = s['step']
+        crops = key.Crops(args, 64, first.halo, rng)
+        pairs.append((first_ema, first))
+    opt = torch.optim.Adam([q for _, a in pairs for q in a.parameters()], lr=args.lr, betas=(0.9, 0.99))
     n, spent = 0, 0.0
     if os.path.exists(check):
         s = torch.load(check)
         net.load_state_dict(s['net']), ema.load_state_dict(s['ema']), opt.load_state_dict(s['opt'])
         n, spent = s['step'], s['spent']
+        first_steps = first and first_steps - n
     clips, val = material(args)
     p = np.array([v.h * v.w for v in clips], np.float64)**0.5
     p /= p.sum()
@@ -407,7 +432,7 @@ def train(args):
         part = (time.time() - began) / (args.minutes * 60)
         if part >= 1 or time.time() - shown > args.every * 60:
             shown = time.time()
-            score = [np.mean(whole(ema, v, 24, share)[0]) for share in ((1.0,) if args.plain else (1.0, 0.4)) for v in val]
+            score = [np.mean(whole(ema, v, 24, share, first_ema)[0]) for share in ((1.0,) if args.plain else (1.0, 0.4)) for v in val]
             began += time.time() - shown   # validation does not count
             shown = time.time()
             line = f'{n},{time.time() - began:.0f},{total / max(1, count):.6f},{plain / max(1, count):.6f},' + ','.join(f'{v:.3f}' for v in score)
@@ -417,28 +442,38 @@ def train(args):
             torch.save(dict(net=net.state_dict(), ema=ema.state_dict(), opt=opt.state_dict(), step=n, spent=time.time() - began,
                             middle=args.middle, width=args.width, plain=args.plain), check + '.part')
             os.replace(check + '.part', check)
+            if first:
+                torch.save(dict(net=first.state_dict(), ema=first_ema.state_dict(), step=first_steps + n,
+                                middle=len(first.middle), width=first.first.shape[0]), first_check + '.part')
+                os.replace(first_check + '.part', first_check)
         if part >= 1:
             break
         for g in opt.param_groups:
             g['lr'] = args.lr * min(1, (n + 1) / 100) * 0.5 * (1 + math.cos(math.pi * part))
         loss = 0
+        if first:       # pictures without references are rare in clips: some more, of which only the detail counts
+            x, target = crops.batch(3)
+            d = first(x)[:, :4] - target
+            loss = ((d * d).mean() * 30 if part > 1 - args.mse else d.abs().mean()) / 5
         for _ in range(args.unroll):
             streams = [s if s.t < s.end else new() for s in streams]
-            for hr, target in step(net, streams):
+            for hr, target in step(net, streams, first):
                 d = (hr - target)[8:-8, 8:-8]
                 a = d.abs().mean()
                 loss = loss + ((d * d).mean() * 30 if part > 1 - args.mse else a) / (args.unroll * args.batch)
                 total, count = total + float(a), count + 1
         opt.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+        for _, a in pairs:
+            torch.nn.utils.clip_grad_norm_(a.parameters(), 0.5)
         opt.step()
         for s in streams:
             s.detach()
         keep = min(0.999, (1 + n) / (10 + n))
         with torch.no_grad():
-            for e, q in zip(ema.parameters(), net.parameters()):
-                e.lerp_(q, 1 - keep)
+            for a, b in pairs:
+                for e, q in zip(a.parameters(), b.parameters()):
+                    e.lerp_(q, 1 - keep)
         n += 1
         if n % 100 == 0:
             print(f'{args.name} step {n} {part:.1%} loss {total / max(1, count):.6f}', flush=True)
@@ -449,9 +484,13 @@ def test(args):
     s = torch.load(os.path.join(args.work, args.name, 'checkpoint.pt'))
     net = network(s['plain'], s['middle'], s['width'])
     net.load_state_dict(s['ema'])
+    first = None
+    if args.key:
+        import key
+        first = key.trained(os.path.join(args.work, args.key, 'checkpoint.pt'))[0]
     for f in args.clips or [os.path.join(SHARED, 'video', n) for n in coded.TEST_CLIPS]:
         for v in sequences.versions(f, os.path.join(args.work, 'sequences'), args.encoders, args.qps):
-            score, left = whole(net, v, 0, args.share)
+            score, left = whole(net, v, 0, args.share, first)
             print(f'{v.name} {np.mean(score):.3f} change {np.abs(np.diff(score)).mean():.3f} left out {left:.3f}', flush=True)
 
 

@@ -53,6 +53,10 @@ class Key(nn.Module):
             h = F.relu(c(h))
         return skip + self.last(h + first[:, :, m:-m, m:-m]).float()
 
+    def planes(self, x):
+        """The same from all planes of the recurrent network [n,16,h,w], borders repeated."""
+        return self(F.pad(x[:, SEEN], (self.halo,) * 4, mode='replicate'))
+
     def begin_as(self, old):
         """The same function as a recurrent network (fuse.Fuse) of as many layers that has nothing carried; planes added do nothing yet."""
         def set_to(conv, kernel, bias, new=0.05):
@@ -74,6 +78,14 @@ class Key(nn.Module):
                 set_to(c, o.kernel(), o.bias)
             set_to(self.last, old.last.kernel(), old.last.bias)
             self.through.copy_(old.through[:, SEEN])
+
+
+def trained(path):
+    """(Key, steps) of a checkpoint."""
+    s = torch.load(path)
+    net = Key(s['middle'], s['width'])
+    net.load_state_dict(s['ema'])
+    return net, s['step']
 
 
 def recurrent(path):
@@ -118,7 +130,7 @@ def whole(net, version, pictures, halo):
 
 def material(args):
     cache = os.path.join(args.work, 'sequences')
-    own = [os.path.join(SHARED, 'video', n) for n in coded.TRAIN_CLIPS + coded.TEST_CLIPS] + [os.path.join(SHARED, 'train_video')]
+    own = [os.path.join(SHARED, 'video', n) for n in coded.TRAIN_CLIPS + (coded.TEST_CLIPS if args.all else ())] + [os.path.join(SHARED, 'train_video')]
     given = args.data or os.environ.get('FASTSR_DATA', '').split()
     clips = data.find(given or own, data.CLIPS)
     held = [f for f in clips if os.path.basename(f) in coded.HELD_CLIPS]
@@ -132,6 +144,28 @@ def material(args):
         train['pictures'] += sequences.versions(f, cache, ('i',))
     val = [v for f in held for v in sequences.versions(f, cache, ('i',), (22, 32))]
     return {k: v for k, v in train.items() if v}, val
+
+
+class Crops:
+    """Random crops of pictures of all kinds, each kind as often as the others."""
+
+    def __init__(self, args, side, halo, rng):
+        train, self.val = material(args)
+        self.side, self.halo, self.rng = side, halo, rng
+        self.kinds = {k: [v for v in train[k] if v.h >= side and v.w >= side] for k in train}
+        print({k: len(v) for k, v in self.kinds.items()}, 'versions', flush=True)
+
+    def one(self):
+        rng = self.rng
+        versions = list(self.kinds.values())[int(rng.integers(len(self.kinds)))]
+        v = versions[int(rng.integers(len(versions)))]
+        p = v.pictures[int(rng.integers(len(v.pictures)))]
+        y, x = (int(rng.integers(0, m - self.side + 1)) for m in (v.h, v.w))
+        return crop(v, p, y, x, self.side, self.halo, int(rng.integers(8)))
+
+    def batch(self, n):
+        """(planes [n,2,side + 2 halo,...], target - base [n,4,side,side])"""
+        return (torch.stack(a) for a in zip(*[self.one() for _ in range(n)]))
 
 
 def train(args):
@@ -154,18 +188,9 @@ def train(args):
         s = torch.load(check)
         net.load_state_dict(s['net']), ema.load_state_dict(s['ema']), opt.load_state_dict(s['opt'])
         n, spent = s['step'], s['spent']
-    train, val = material(args)
-    kinds = list(train)
-    side, halo = args.crop, net.halo
-    fits = {k: [v for v in train[k] if v.h >= side and v.w >= side] for k in kinds}
-    print(f'{[len(fits[k]) for k in kinds]} versions of {kinds}, {net.mac:.0f} MAC per output pixel', flush=True)
-
-    def one():
-        versions = fits[kinds[int(rng.integers(len(kinds)))]]
-        v = versions[int(rng.integers(len(versions)))]
-        p = v.pictures[int(rng.integers(len(v.pictures)))]
-        y, x = (int(rng.integers(0, m - side + 1)) for m in (v.h, v.w))
-        return crop(v, p, y, x, side, halo, int(rng.integers(8)))
+    crops = Crops(args, args.crop, net.halo, rng)
+    val, halo = crops.val, net.halo
+    print(f'{net.mac:.0f} MAC per output pixel', flush=True)
 
     def state_of(x):
         full = torch.zeros(len(x), fuse.PLANES, *x.shape[2:])
@@ -194,7 +219,7 @@ def train(args):
             break
         for g in opt.param_groups:
             g['lr'] = args.lr * min(1, (n + 1) / 100) * 0.5 * (1 + np.cos(np.pi * part))
-        x, target = (torch.stack(a) for a in zip(*[one() for _ in range(args.batch)]))
+        x, target = crops.batch(args.batch)
         y = net(x)
         d = y[:, :4] - target
         state = ((y[:, 4:] - state_of(x))**2).mean()
@@ -216,12 +241,10 @@ def train(args):
 
 def export(args):
     """Writes NAME.onnx."""
-    s = torch.load(os.path.join(args.work, args.name, 'checkpoint.pt'))
-    net = Key(s['middle'], s['width'])
-    net.load_state_dict(s['ema'])
+    net, steps = trained(os.path.join(args.work, args.name, 'checkpoint.pt'))
     f = fuse.File()
     f.network(net, len(SEEN))
-    f.save(args.out or os.path.join(HERE, args.name + '.onnx'), args.name, args.trained_on, s['step'])
+    f.save(args.out or os.path.join(HERE, args.name + '.onnx'), args.name, args.trained_on, steps)
 
 
 def options():
@@ -246,6 +269,7 @@ def options():
     p.add_argument('--trained-on', default='walk, aspen, face, city, basketballpass, bunny and 12 further clips (models/README.md), x265 medium, every '
                    'picture intra and as in fuse-x2, QP 22 27 32 37; 91-image set and 16 pictures of BSD (CBSD68), intra')
     p.add_argument('--out')
+    p.set_defaults(all=True)
     return p.parse_args()
 
 
