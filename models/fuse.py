@@ -311,6 +311,11 @@ def psnr(hr, target):
     return 10 * math.log10(65025 / np.mean(d * d))
 
 
+def weight_of(version, gain=1.0):
+    """Of squared error, so that each version counts by its change in dB, as in a mean PSNR."""
+    return 0.03 / (sequences.error(version) * gain**2 + 1e-5)
+
+
 def whole(net, version, limit=0, share=1.0, first=None):
     """PSNR of every picture of a version, in processing order, and the share of the area left out."""
     s = Stream(version, 0, 0, version.h, version.w, 0, 0, len(version.pictures), isinstance(net, Plain), share)
@@ -452,15 +457,15 @@ def train(args):
             g['lr'] = args.lr * min(1, (n + 1) / 100) * 0.5 * (1 + math.cos(math.pi * part))
         loss = 0
         if first:       # pictures without references are rare in clips: some more, of which only the detail counts
-            x, target = crops.batch(3)
+            x, target, weight = crops.batch(3)
             d = first(x)[:, :4] - target
-            loss = ((d * d).mean() * 30 if part > 1 - args.mse else d.abs().mean()) / 5
+            loss = ((d * d * weight).mean() if part > 1 - args.mse else d.abs().mean()) / 5
         for _ in range(args.unroll):
             streams = [s if s.t < s.end else new() for s in streams]
-            for hr, target in step(net, streams, first):
+            for s, (hr, target) in zip(streams, step(net, streams, first)):
                 d = (hr - target)[8:-8, 8:-8]
                 a = d.abs().mean()
-                loss = loss + ((d * d).mean() * 30 if part > 1 - args.mse else a) / (args.unroll * args.batch)
+                loss = loss + ((d * d).mean() * weight_of(s.v, s.gain) if part > 1 - args.mse else a) / (args.unroll * args.batch)
                 total, count = total + float(a), count + 1
         opt.zero_grad()
         loss.backward()

@@ -161,10 +161,10 @@ class Crops:
         v = versions[int(rng.integers(len(versions)))]
         p = v.pictures[int(rng.integers(len(v.pictures)))]
         y, x = (int(rng.integers(0, m - self.side + 1)) for m in (v.h, v.w))
-        return crop(v, p, y, x, self.side, self.halo, int(rng.integers(8)))
+        return *crop(v, p, y, x, self.side, self.halo, int(rng.integers(8))), torch.tensor(fuse.weight_of(v)).view(1, 1, 1)
 
     def batch(self, n):
-        """(planes [n,2,side + 2 halo,...], target - base [n,4,side,side])"""
+        """(planes [n,2,side + 2 halo,...], target - base [n,4,side,side], weight of squared error [n,1,1,1])"""
         return (torch.stack(a) for a in zip(*[self.one() for _ in range(n)]))
 
 
@@ -219,12 +219,12 @@ def train(args):
             break
         for g in opt.param_groups:
             g['lr'] = args.lr * min(1, (n + 1) / 100) * 0.5 * (1 + np.cos(np.pi * part))
-        x, target = crops.batch(args.batch)
+        x, target, weight = crops.batch(args.batch)
         y = net(x)
         d = y[:, :4] - target
         state = ((y[:, 4:] - state_of(x))**2).mean()
         a = d.abs().mean()
-        loss = ((d * d).mean() * 30 if part > 1 - args.mse else a) + args.hold * state
+        loss = ((d * d * weight).mean() if part > 1 - args.mse else a) + args.hold * state
         opt.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 0.5)
