@@ -279,11 +279,16 @@ static int build(FsrPlan *p, int whole, int tile_w, int tile_h, char *err, size_
     return ret < 0 ? explain(p, ret, err, err_size) : 0;
 }
 
+static int meta_is(const FsrNet *net, const char *key, const char *value)
+{
+    const char *v = fsr_nn_meta(net, key);
+
+    return v && !strcmp(v, value);
+}
+
 static int takes_luma(const FsrNet *net)
 {
-    const char *input = fsr_nn_meta(net, "input");
-
-    return input && (!strcmp(input, "hr-luma") || !strcmp(input, "lr-luma"));
+    return meta_is(net, "input", "hr-luma") || meta_is(net, "input", "lr-luma");
 }
 
 int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
@@ -327,7 +332,8 @@ int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int
     if (precision == FSR_PRECISION_AUTO)
         precision = (takes_luma(net) || fsr_quant_recorded(net)) && isa >= FSR_ISA_AVX2 ? FSR_PRECISION_I8 :
                                                                                           FSR_PRECISION_F32;
-    if (precision == FSR_PRECISION_BF16 && isa < FSR_ISA_AVX512BF16)
+    /* eight bits do not hold a picture that passes through all layers */
+    if (precision == FSR_PRECISION_BF16 && (isa < FSR_ISA_AVX512BF16 || meta_is(net, "output", "luma")))
         precision = FSR_PRECISION_F32;
     return fsr_nn_plan_with(plan, net, width, height, nb_workers, precision, isa, 0, 0, err,
                             err_size);

@@ -562,6 +562,39 @@ static void limited_halo(void **state)
     }
 }
 
+static void gives_luma(Buf *model)
+{
+    Buf meta = { 0 };
+
+    pb_str(&meta, 1, "output");
+    pb_str(&meta, 2, "luma");
+    pb_sub(model, 14, &meta);
+}
+
+/* bfloat16 is refused to networks through which the picture itself goes, not to others. */
+static void bf16_not_for_pictures(void **state)
+{
+    Graph    g = { .nb = 0 };
+    FsrNet  *net;
+    FsrPlan *plan;
+    char     err[256];
+
+    (void)state;
+    add_input(&g, 1);
+    add_conv(&g, 0, 16, 3, 3, 1, 1);
+    add_conv(&g, 1, 1, 3, 3, 1, 1);
+    for (int luma = 0; luma < 2; luma++) {
+        add_metadata = luma ? gives_luma : NULL;
+        net = load_graph(&g);
+        assert_int_equal(fsr_nn_plan_as(&plan, net, 20, 20, 1, FSR_PRECISION_BF16, err, sizeof(err)), 0);
+        assert_int_equal(plan->precision, fsr_nn_isa() < FSR_ISA_AVX512BF16 || luma ? FSR_PRECISION_F32 : FSR_PRECISION_BF16);
+        fsr_nn_plan_free(&plan);
+        fsr_nn_free(&net);
+    }
+    add_metadata = NULL;
+    free_graph(&g);
+}
+
 static void refuses_sizes(void **state)
 {
     static const int bad[][3] = { { 0, 5, 1 }, { 5, 0, 1 }, { -3, 5, 1 }, { 40000, 5, 1 }, { 5, 5, 0 } };
@@ -603,6 +636,7 @@ int main(void)
         cmocka_unit_test(copies_what_repeats),
         cmocka_unit_test(pays_for_parts_only),
         cmocka_unit_test(limited_halo),
+        cmocka_unit_test(bf16_not_for_pictures),
         cmocka_unit_test(refuses_sizes),
     };
     return cmocka_run_group_tests_name("nn_run", tests, NULL, NULL);
