@@ -353,7 +353,6 @@ static void net_job(void *arg, int job, int worker)
 {
     FsrEngine *e = arg;
     FsrNnIO    io = { .opaque = e, .get_row = net_get, .put_row = net_put };
-
     const FsrFuse *f = e->fuse;
     const int y = f->cuts[job] * TILE, stop = f->cuts[job + 1] * TILE;
 
@@ -370,11 +369,11 @@ static void key_job(void *arg, int job, int worker)
     e->scratch[worker].macs += fsr_nn_run(e->fuse->key, &io, job, worker);
 }
 
-/* Rows of tiles for each worker, with as many wanted ones. */
-static void cut(FsrEngine *e)
+/* Rows of tiles for each worker, with as many wanted ones. Returns the number of jobs; a network that runs whole has one. */
+static int cut(FsrEngine *e)
 {
     FsrFuse *f = e->fuse;
-    const int nb = e->cfg.nb_workers;
+    const int nb = fsr_nn_jobs(e->plan) < e->cfg.nb_workers ? fsr_nn_jobs(e->plan) : e->cfg.nb_workers;
     int sum = 0, k = 1;
 
     for (int y = 0; y < f->tiles.rows; y++) {
@@ -388,6 +387,7 @@ static void cut(FsrEngine *e)
     }
     while (k <= nb)
         f->cuts[k++] = f->tiles.rows;
+    return nb;
 }
 
 /* Output ------------------------------------------------------------------- */
@@ -454,8 +454,7 @@ static int fuse(FsrEngine *e, FsrNode *n, int carries)
     if (!carries && f->key) {
         fsr_engine_execute(e, key_job, fsr_nn_jobs(f->key));
     } else if (f->nb_wanted) {
-        cut(e);
-        fsr_engine_execute(e, net_job, e->cfg.nb_workers);
+        fsr_engine_execute(e, net_job, cut(e));
     }
     fsr_engine_execute(e, finish_stripe, fsr_nb_stripes(e, n));
     return 0;

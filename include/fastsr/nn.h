@@ -194,7 +194,7 @@ int64_t fsr_nn_run_tiles(FsrPlan *plan, const FsrNnIO *io, const FsrNnTiles *wan
                          int worker);
 
 /* The same for input rows y .. y + height - 1 in place of a job, for callers that cut the picture where the wanted tiles
- * give each worker as much to do. A whole network: everything, whatever the rows. */
+ * give each worker as much to do. A whole network has one job: everything, whatever the rows. */
 int64_t fsr_nn_run_rows(FsrPlan *plan, const FsrNnIO *io, const FsrNnTiles *wanted, int y, int height, int worker);
 
 /* Bytes that the plan holds. */

@@ -11,6 +11,7 @@ trap 'rm -rf "$work"; [ -z "$ORT_ROOT" ] || rm -rf "$ORT_ROOT/tmp/fsr_compare"' 
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
 cc -std=c11 -D_GNU_SOURCE -O1 -I. tests/engines/write_nets.c -lm -o "$work/write_nets" && "$work/write_nets" "$work" || exit 1
+[ ! -e models/fastdepth.onnx ] || cp models/fastdepth.onnx "$work/"
 dnnl= ort=
 if c++ -O2 -std=c++14 tests/engines/onednn.cpp -ldnnl -o "$work/onednn" 2>"$work/log"; then dnnl=1
 else echo 'oneDNN: skipped, no libdnnl-dev'; fi
@@ -24,19 +25,21 @@ median() { sort -g | awk '{ v[NR] = $1 } END { print NR ? v[int((NR + 1) / 2)] :
 ours() { build/bin/nn_bench "$1" --size "$2" --precision "$3" --reps 5 --json | sed -n 's/.*"ms": \([0-9.]*\), "im2col_ms.*/\1/p'; }
 
 printf '%-12s %-10s %10s %10s %10s %10s %10s %10s\n' network size f32 bf16 i8 'oneDNN f32' 'oneDNN i8' 'ORT f32'
+# compare NAME WxH PLANES [LAYER...]: without layers oneDNN, which reads no files, is left out
 compare() {
-    local name=$1 size=$2 w=${2%x*} h=${2#*x} file; shift 2
+    local name=$1 size=$2 w=${2%x*} h=${2#*x} planes=$3 file; shift 3
     file=$work/$name.onnx
     for run in $(seq "${RUNS:-1}"); do
         for p in f32 bf16 i8; do ours "$file" "$size" $p >>"$work/$name.$p"; done
-        [ -z "$dnnl" ] || for p in f32 i8; do "$work/onednn" "$w" "$h" $p "$@" >>"$work/$name.dnnl-$p"; done
-        [ -z "$ort" ] || chroot "$ORT_ROOT" /tmp/fsr_compare/ort "/tmp/fsr_compare/$name.onnx" "$w" "$h" >>"$work/$name.ort"
+        [ -z "$dnnl" ] || [ $# = 0 ] || for p in f32 i8; do "$work/onednn" "$w" "$h" $p "$@" >>"$work/$name.dnnl-$p"; done
+        [ -z "$ort" ] || chroot "$ORT_ROOT" /tmp/fsr_compare/ort "/tmp/fsr_compare/$name.onnx" "$w" "$h" "$planes" >>"$work/$name.ort"
     done 2>"$work/log"
     printf '%-12s %-10s' "$name" "$size"
     for c in f32 bf16 i8 dnnl-f32 dnnl-i8 ort; do printf ' %10s' "$(cat "$work/$name.$c" 2>/dev/null | median)"; done
     echo
 }
-compare srcnn-915 "${BIG:-1920x1080}" 9:64 1:32 5:1
-compare srcnn-955 "${BIG:-1920x1080}" 9:64 5:32 5:1
-compare sesr-m5   "${SMALL:-960x540}" 5:16 3:16 3:16 3:16 3:16 3:16 5:4
-compare chain-32  "${SMALL:-960x540}" 5:32 $(for i in $(seq 15); do echo 3:32; done) 5:4
+compare srcnn-915 "${BIG:-1920x1080}" 1 9:64 1:32 5:1
+compare srcnn-955 "${BIG:-1920x1080}" 1 9:64 5:32 5:1
+compare sesr-m5   "${SMALL:-960x540}" 1 5:16 3:16 3:16 3:16 3:16 3:16 5:4
+compare chain-32  "${SMALL:-960x540}" 1 5:32 $(for i in $(seq 15); do echo 3:32; done) 5:4
+[ ! -e models/fastdepth.onnx ] || compare fastdepth 224x224 3
