@@ -7,6 +7,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef struct FsrBlock {
+    _Alignas(64) struct FsrBlock *before;
+} FsrBlock;
+
+void *fsr_alloc(FsrMemory *m, size_t bytes)
+{
+    const size_t size = sizeof(FsrBlock) + bytes + 64;
+    void        *block;
+
+    if (size < bytes || posix_memalign(&block, 64, size))
+        return NULL;
+    memset(block, 0, size);
+    ((FsrBlock *)block)->before = m->last;
+    m->last   = block;
+    m->bytes += size;
+    return m->last + 1;
+}
+
+void fsr_free_all(FsrMemory *m)
+{
+    while (m->last) {
+        FsrBlock *block = m->last;
+
+        m->last = block->before;
+        free(block);
+    }
+}
+
 int fsr_nn_fail(char *err, size_t err_size, int code, const char *fmt, ...)
 {
     va_list ap;
@@ -187,8 +215,6 @@ void fsr_graph_simplify(FsrNet *net)
         if (i >= net->nb_inputs && (!uses[i] || (n->nb_in && uses[n->in[0]] == 1 &&
                                merge(net, &net->nodes[map[n->in[0]]], n)))) {
             map[i] = uses[i] ? map[n->in[0]] : 0;
-            free(n->weights);
-            free(n->bias);
             continue;
         }
         for (int j = 0; j < n->nb_in; j++)

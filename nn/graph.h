@@ -129,11 +129,18 @@ typedef struct FsrNode {
     FsrResize resize;
 } FsrNode;
 
+/* Memory that is given back all at once: a list of blocks. */
+typedef struct FsrMemory {
+    struct FsrBlock *last;
+    size_t           bytes;         /* of all of them */
+} FsrMemory;
+
 typedef struct FsrMeta {
     char *key, *value;
 } FsrMeta;
 
 struct FsrNet {
+    FsrMemory  memory;              /* of all that follows but for `ranges` */
     FsrNode   *nodes;
     int        nb_nodes;
     int        nb_inputs;
@@ -154,6 +161,10 @@ enum { FSR_SHAPE_COPY = -2 };
 /* Samples that a Slice keeps of n, and the first of them; range: first, end, step, counted
  * from the end where negative. */
 int fsr_slice_count(const int64_t *range, int n, int *first);
+
+/* Zeros, on a vector, and one vector longer than asked for. NULL: out of memory. */
+void *fsr_alloc(FsrMemory *m, size_t bytes);
+void  fsr_free_all(FsrMemory *m);
 
 /* Writes one line into err and returns code. */
 int fsr_nn_fail(char *err, size_t err_size, int code, const char *fmt, ...)

@@ -27,8 +27,8 @@ static int hash_names(Loader *l)
 {
     const OnnxGraph *g = l->graph;
 
-    l->nodes   = calloc(g->n_node + 1, sizeof(*l->nodes));
-    l->tensors = malloc((g->n_initializer + 1) * sizeof(*l->tensors));
+    l->nodes   = fsr_alloc(&l->temp, g->n_node * sizeof(*l->nodes));
+    l->tensors = fsr_alloc(&l->temp, g->n_initializer * sizeof(*l->tensors));
     if (!l->nodes || !l->tensors)
         return -ENOMEM;
     for (size_t i = 0; i < g->n_node; i++)
@@ -188,14 +188,14 @@ static float raw_number(const OnnxTensor *t, int64_t i)
     }
 }
 
-int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, FsrLoadTypes types, float **out)
+int fsr_load_read_tensor(Loader *l, FsrMemory *memory, const OnnxTensor *t, FsrLoadTypes types, float **out)
 {
     int64_t count;
     int     ret = fsr_load_tensor_count(l, t, &count);
 
     if (ret < 0 || (ret = check_tensor(l, t, types, count)) < 0)
         return ret;
-    if (!(*out = malloc(count ? count * sizeof(**out) : 1)))
+    if (!(*out = fsr_alloc(memory, count * sizeof(**out))))
         return -ENOMEM;
     for (int64_t i = 0; i < count; i++) {
         (*out)[i] = t->has_raw_data ? raw_number(t, i) :
@@ -330,6 +330,14 @@ static int add_inputs(Loader *l)
     return 0;
 }
 
+static char *copy_text(FsrNet *net, const char *text)
+{
+    const size_t size = strlen(str(text)) + 1;
+    char        *copy = fsr_alloc(&net->memory, size);
+
+    return copy ? memcpy(copy, str(text), size) : NULL;
+}
+
 /* Strips have one result: several are put together. */
 static int add_outputs(Loader *l)
 {
@@ -344,7 +352,7 @@ static int add_outputs(Loader *l)
             return ret;
         if (!net->nodes[ret].channels)
             return FAIL(l, -EINVAL, "the model does not say how many planes its input has");
-        if (!(net->output_names[i] = strdup(name)))
+        if (!(net->output_names[i] = copy_text(net, name)))
             return -ENOMEM;
         net->outputs[net->nb_outputs++] = net->output = ret;
         channels += net->nodes[ret].channels;
@@ -372,19 +380,17 @@ static int add_outputs(Loader *l)
     return 0;
 }
 
-static int copy_meta(Loader *l, const FsrOnnx__Model *m)
+static int copy_meta(FsrNet *net, const FsrOnnx__Model *m)
 {
-    FsrNet *net = l->net;
-
-    if (m->n_metadata_props && !(net->meta = calloc(m->n_metadata_props, sizeof(*net->meta))))
+    if (!(net->meta = fsr_alloc(&net->memory, m->n_metadata_props * sizeof(*net->meta))))
         return -ENOMEM;
-    for (size_t i = 0; i < m->n_metadata_props; i++, net->nb_meta++) {
-        net->meta[i].key   = strdup(str(m->metadata_props[i]->key));
-        net->meta[i].value = strdup(str(m->metadata_props[i]->value));
-        if (!net->meta[i].key || !net->meta[i].value) {
-            net->nb_meta++;
+    for (; net->nb_meta < m->n_metadata_props; net->nb_meta++) {
+        FsrMeta *meta = &net->meta[net->nb_meta];
+
+        meta->key   = copy_text(net, m->metadata_props[net->nb_meta]->key);
+        meta->value = copy_text(net, m->metadata_props[net->nb_meta]->value);
+        if (!meta->key || !meta->value)
             return -ENOMEM;
-        }
     }
     return 0;
 }
@@ -430,10 +436,10 @@ static int build(Loader *l, const FsrOnnx__Model *m)
     for (size_t i = 0; i < m->n_opset_import; i++)
         if (!*str(m->opset_import[i]->domain) || !strcmp(m->opset_import[i]->domain, "ai.onnx"))
             l->opset = m->opset_import[i]->version;
-    l->net->nodes = calloc(count_nodes(l->graph), sizeof(*l->net->nodes));
+    l->net->nodes = fsr_alloc(&l->net->memory, count_nodes(l->graph) * sizeof(*l->net->nodes));
     if (!l->net->nodes)
         return -ENOMEM;
-    if ((ret = hash_names(l)) < 0 || (ret = add_inputs(l)) < 0 || (ret = copy_meta(l, m)) < 0 ||
+    if ((ret = hash_names(l)) < 0 || (ret = add_inputs(l)) < 0 || (ret = copy_meta(l->net, m)) < 0 ||
         (ret = add_outputs(l)) < 0)
         return ret;
     if (l->net->nb_nodes > FSR_NN_MAX_NODES)
@@ -460,14 +466,8 @@ int fsr_nn_load(FsrNet **net, const void *onnx, size_t size, char *err, size_t e
     ret   = l.net ? build(&l, m) : -ENOMEM;
     if (ret == -ENOMEM)
         FAIL(&l, ret, "out of memory");
-    for (size_t i = 0; l.nodes && i < m->graph->n_node; i++)
-        if (l.nodes[i].folded) {
-            free(l.nodes[i].folded->float_data);
-            free(l.nodes[i].folded);
-        }
     fsr_onnx__model__free_unpacked(m, NULL);
-    free(l.nodes);
-    free(l.tensors);
+    fsr_free_all(&l.temp);
     if (ret < 0)
         fsr_nn_free(&l.net);
     *net = l.net;
@@ -525,19 +525,8 @@ void fsr_nn_free(FsrNet **netp)
     *netp = NULL;
     if (!net)
         return;
-    for (int i = 0; net->nodes && i < net->nb_nodes; i++) {
-        free(net->nodes[i].weights);
-        free(net->nodes[i].bias);
-    }
-    for (size_t i = 0; i < net->nb_meta; i++) {
-        free(net->meta[i].key);
-        free(net->meta[i].value);
-    }
-    for (int i = 0; i < net->nb_outputs; i++)
-        free(net->output_names[i]);
+    fsr_free_all(&net->memory);
     free(net->ranges);
-    free(net->nodes);
-    free(net->meta);
     free(net);
 }
 

@@ -29,6 +29,7 @@ typedef struct Loader {
     int64_t          weights;
     int64_t          opset;
     int              folds;     /* steps of load_fold.c so far */
+    FsrMemory        temp;      /* what only loading needs */
     const char      *inputs[FSR_NN_MAX_INPUTS];
     char            *err;
     size_t           err_size;
@@ -78,10 +79,10 @@ const OnnxTensor *fsr_load_find_tensor(Loader *l, const char *name);
 /* The same without computing anything. */
 const OnnxTensor *fsr_load_find_stored(Loader *l, const char *name);
 
-/* Checks a tensor of floats and fills out with its values in memory of their own; their number or an error.
+/* Checks a tensor of floats and sets out to its values, in `memory`; their number or an error.
  * NUMBERS: also of uint8, int8 or int32. */
 typedef enum FsrLoadTypes { FSR_LOAD_FLOATS, FSR_LOAD_NUMBERS } FsrLoadTypes;
-int fsr_load_read_tensor(Loader *l, const OnnxTensor *t, FsrLoadTypes types, float **out);
+int fsr_load_read_tensor(Loader *l, FsrMemory *memory, const OnnxTensor *t, FsrLoadTypes types, float **out);
 
 /* The integers of a tensor (int64 or int32), at most max of them; their number or an error. */
 int fsr_load_read_ints(const Loader *l, const OnnxTensor *t, int64_t *out, int max);
@@ -148,8 +149,7 @@ int fsr_load_conv_transpose(Loader *l, const OnnxNode *o, int src);
 int fsr_load_quantize(Loader *l, const OnnxNode *o, int src);
 int fsr_load_dequantize(Loader *l, const OnnxNode *o, int src);
 
-/* The result of a DequantizeLinear of constants, its values in memory of their own; NULL: not
- * constant, or refused (l->err says why). */
+/* The result of a DequantizeLinear of constants; NULL: not constant, or refused (l->err says why). */
 OnnxTensor *fsr_load_fold(Loader *l, const OnnxNode *o);
 
 #endif /* FASTSR_NN_LOAD_H */

@@ -2,7 +2,6 @@
 #include "nn/load.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_TRANSPOSED = 4 * FSR_NN_MAX_KERNEL };    /* kernel of ConvTranspose */
@@ -88,31 +87,30 @@ static int conv_bias(Loader *l, const OnnxNode *o, FsrNode *n)
     const OnnxTensor *b;
 
     if (!fsr_load_has_input(o, 2))
-        return (n->bias = calloc(n->channels, sizeof(*n->bias))) ? 0 : -ENOMEM;
+        return (n->bias = fsr_alloc(&l->net->memory, n->channels * sizeof(*n->bias))) ? 0 : -ENOMEM;
     if (!(b = fsr_load_find_tensor(l, o->input[2])))
         return REFUSE(l, o, -EINVAL, "bias '%.80s' is missing", o->input[2]);
     if (b->n_dims != 1 || b->dims[0] != n->channels)
         return REFUSE(l, o, -EINVAL, "bias must have %d values", n->channels);
-    return fsr_load_read_tensor(l, b, FSR_LOAD_FLOATS, &n->bias);
+    return fsr_load_read_tensor(l, &l->net->memory, b, FSR_LOAD_FLOATS, &n->bias);
 }
 
 /* Weights of a convolution in groups -> those of one over all planes: zero between groups. */
 static int spread_groups(Loader *l, const OnnxNode *o, FsrNode *n, int planes, int groups)
 {
     const size_t own  = (size_t)planes / groups * n->kw * n->kh, all = own * groups;
-    float *w = NULL;
+    float *w;
 
     if (groups == 1)
         return 0;
     if ((int64_t)(all * n->channels) > FSR_NN_MAX_WEIGHTS)
         return REFUSE(l, o, -E2BIG, "more than %lld weights with its groups spread out",
                       (long long)FSR_NN_MAX_WEIGHTS);
-    if (!(w = calloc(all * n->channels, sizeof(*w))))
+    if (!(w = fsr_alloc(&l->net->memory, all * n->channels * sizeof(*w))))
         return -ENOMEM;
     for (int c = 0; c < n->channels; c++)
         memcpy(w + c * all + c / (n->channels / groups) * own, n->weights + c * own,
                own * sizeof(*w));
-    free(n->weights);
     n->weights = w;
     return 0;
 }
@@ -159,7 +157,7 @@ int fsr_load_conv(Loader *l, const OnnxNode *o, int src)
     n->kh       = (int)w->dims[2];
     n->kw       = (int)w->dims[3];
     if ((ret = conv_attrs(l, o, n)) < 0 ||
-        (ret = fsr_load_read_tensor(l, w, FSR_LOAD_FLOATS, &n->weights)) < 0 ||
+        (ret = fsr_load_read_tensor(l, &l->net->memory, w, FSR_LOAD_FLOATS, &n->weights)) < 0 ||
         (ret = spread_groups(l, o, n, in->channels, depthwise ? 1 : (int)groups)) < 0)
         return ret;
     return conv_bias(l, o, n);
@@ -220,26 +218,22 @@ static int fill_transposed(Loader *l, const OnnxNode *o, FsrNode *n, const OnnxT
 {
     const int   phases = x->s * y->s, planes = n->channels / phases, in_planes = (int)w->dims[0];
     const size_t count = (size_t)n->channels * in_planes * n->kw * n->kh;
-    float *v = NULL, *bias = NULL;
+    float *v, *bias = fsr_alloc(&l->temp, planes * sizeof(*bias));
     int    ret;
 
     if ((l->weights += count) > FSR_NN_MAX_WEIGHTS)
         return FAIL(l, -E2BIG, "more than %lld weights in all", (long long)FSR_NN_MAX_WEIGHTS);
-    n->weights = calloc(count, sizeof(*n->weights));
-    n->bias    = calloc(n->channels, sizeof(*n->bias));
-    bias       = calloc(planes, sizeof(*bias));
+    n->weights = fsr_alloc(&l->net->memory, count * sizeof(*n->weights));
+    n->bias    = fsr_alloc(&l->net->memory, n->channels * sizeof(*n->bias));
     if (!n->weights || !n->bias || !bias)
-        ret = -ENOMEM;
-    else if ((ret = fsr_load_read_tensor(l, w, FSR_LOAD_FLOATS, &v)) >= 0 && fsr_load_has_input(o, 2))
-        ret = fsr_load_per_plane(l, o, 2, planes, 1, bias);
-    if (ret >= 0) {
-        split_phases(n, v, in_planes, planes, groups, x, y);
-        for (int c = 0; c < n->channels; c++)
-            n->bias[c] = bias[c / phases];
-    }
-    free(v);
-    free(bias);
-    return ret;
+        return -ENOMEM;
+    if ((ret = fsr_load_read_tensor(l, &l->temp, w, FSR_LOAD_FLOATS, &v)) < 0 ||
+        (fsr_load_has_input(o, 2) && (ret = fsr_load_per_plane(l, o, 2, planes, 1, bias)) < 0))
+        return ret;
+    split_phases(n, v, in_planes, planes, groups, x, y);
+    for (int c = 0; c < n->channels; c++)
+        n->bias[c] = bias[c / phases];
+    return 0;
 }
 
 /* Attributes -> both axes and the result's size where the file gives it. */

@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 int64_t fsr_load_attr_int(const OnnxNode *n, const char *name, int64_t def)
@@ -174,8 +173,8 @@ FsrNode *fsr_load_add_map(Loader *l, const OnnxNode *o, int src, FsrMap map)
     const size_t room = fsr_nn_stride(n->channels, 0);
 
     n->map     = map;
-    n->weights = calloc(room, sizeof(*n->weights));
-    n->bias    = calloc(room, sizeof(*n->bias));
+    n->weights = fsr_alloc(&l->net->memory, room * sizeof(*n->weights));
+    n->bias    = fsr_alloc(&l->net->memory, room * sizeof(*n->bias));
     return n->weights && n->bias ? n : NULL;
 }
 
@@ -191,17 +190,16 @@ int fsr_load_per_plane(Loader *l, const OnnxNode *o, size_t i, int channels, int
 {
     const char       *name = str(o->input[i]);
     const OnnxTensor *t    = fsr_load_find_tensor(l, name);
-    float *v = NULL;
+    float *v;
     int    ret;
 
     if (!t)
         return REFUSE(l, o, -EINVAL, "tensor '%.80s' is missing", name);
     if (!is_per_plane(t, channels, vector))
         return REFUSE(l, o, -ENOSYS, "'%.80s' must have one value or one for each plane", name);
-    ret = fsr_load_read_tensor(l, t, FSR_LOAD_NUMBERS, &v);
+    ret = fsr_load_read_tensor(l, &l->temp, t, FSR_LOAD_NUMBERS, &v);
     for (int c = 0; ret > 0 && c < channels; c++)
         dst[c] = v[ret == 1 ? 0 : c];
-    free(v);
     return ret;
 }
 
@@ -271,26 +269,26 @@ static int add_curve(Loader *l, const OnnxNode *o, int src)
 static int add_batch_norm(Loader *l, const OnnxNode *o, int src)
 {
     const int planes = l->net->nodes[src].channels;
-    float    *t = NULL;             /* scale, shift, mean, variance of each plane */
+    float    *t = fsr_alloc(&l->temp, 4 * planes * sizeof(*t));     /* scale, shift, mean, variance of each plane */
     FsrNode  *n;
-    int       ret = 0;
+    int       ret;
 
     if (fsr_load_attr_int(o, "training_mode", 0) || fsr_load_attr_int(o, "spatial", 1) != 1)
         return REFUSE(l, o, -ENOSYS, "only inference over planes is supported");
-    if (!(n = fsr_load_add_map(l, o, src, FSR_MAP_AFFINE)) || !(t = malloc(4 * planes * sizeof(*t))))
+    if (!(n = fsr_load_add_map(l, o, src, FSR_MAP_AFFINE)) || !t)
         return -ENOMEM;
-    for (int i = 0; ret >= 0 && i < 4; i++)
-        ret = fsr_load_per_plane(l, o, i + 1, planes, 1, t + i * planes);
-    for (int c = 0; ret >= 0 && c < planes; c++) {
+    for (int i = 0; i < 4; i++)
+        if ((ret = fsr_load_per_plane(l, o, i + 1, planes, 1, t + i * planes)) < 0)
+            return ret;
+    for (int c = 0; c < planes; c++) {
         const double var = t[3 * planes + c] + (double)fsr_load_attr_float(o, "epsilon", 1e-5f);
 
         if (!(var > 0))
-            ret = REFUSE(l, o, -EINVAL, "variance of plane %d is not positive", c);
+            return REFUSE(l, o, -EINVAL, "variance of plane %d is not positive", c);
         n->weights[c] = (float)(t[c] / sqrt(var));
         n->bias[c]    = (float)(t[planes + c] - t[2 * planes + c] * t[c] / sqrt(var));
     }
-    free(t);
-    return ret;
+    return 0;
 }
 
 /* ---- arithmetic of two values -------------------------------------------------- */

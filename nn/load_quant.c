@@ -3,7 +3,6 @@
 #include "nn/load.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 int fsr_load_add_const(Loader *l, const char *name, const OnnxTensor *t)
@@ -25,7 +24,7 @@ int fsr_load_add_const(Loader *l, const char *name, const OnnxTensor *t)
     n->channels = (int)dims[1];
     n->h        = (int)dims[2];
     n->w        = (int)dims[3];
-    ret = fsr_load_read_tensor(l, t, FSR_LOAD_FLOATS, &n->weights);
+    ret = fsr_load_read_tensor(l, &l->net->memory, t, FSR_LOAD_FLOATS, &n->weights);
     return ret < 0 ? ret : l->net->nb_nodes - 1;
 }
 
@@ -78,47 +77,37 @@ int fsr_load_dequantize(Loader *l, const OnnxNode *o, int src)
     return ret;
 }
 
-/* Constant number i of x, whose scale (count values) belongs to a dimension with `inner` values behind. */
-static void dequantize(float *v, int64_t n, const float *scale, const float *zero, int64_t count,
-                       int64_t inner)
-{
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t k = count == 1 ? 0 : i / inner % count;
-        v[i] = (v[i] - (zero ? zero[k] : 0)) * scale[k];
-    }
-}
-
 OnnxTensor *fsr_load_fold(Loader *l, const OnnxNode *o)
 {
     const OnnxTensor *in[3] = { NULL }, *x;         /* values, scale, zero point */
-    OnnxTensor *t = NULL;
+    OnnxTensor *t;
     float  *v[3] = { NULL };
     int     n[3] = { 0 };
     int64_t axis = fsr_load_attr_int(o, "axis", 1), inner = 1;
 
     for (size_t i = 0; i < 3 && fsr_load_has_input(o, i); i++)
-        if (!(in[i] = fsr_load_find_stored(l, o->input[i])))
+        if (!(in[i] = fsr_load_find_stored(l, o->input[i])) ||
+            (n[i] = fsr_load_read_tensor(l, &l->temp, in[i], FSR_LOAD_NUMBERS, &v[i])) < 1)
             return NULL;
-    for (int i = 0; i < 3 && in[i] && n[i ? i - 1 : 0] >= 0; i++)
-        n[i] = fsr_load_read_tensor(l, in[i], FSR_LOAD_NUMBERS, &v[i]);
     x     = in[0];
     axis += axis < 0 && x ? (int64_t)x->n_dims : 0;
-    if (n[0] > 0 && n[1] > 0 && (!in[2] || n[2] == n[1]) &&
-        (n[1] == 1 || (axis >= 0 && axis < (int64_t)x->n_dims && x->dims[axis] == n[1])) &&
-        (t = malloc(sizeof(*t)))) {
-        for (int64_t i = axis + 1; n[1] > 1 && i < (int64_t)x->n_dims; i++)
-            inner *= x->dims[i];
-        dequantize(v[0], n[0], v[1], v[2], n[1], inner);
-        fsr_onnx__tensor__init(t);
-        t->has_data_type = 1;
-        t->data_type     = TYPE_FLOAT;
-        t->n_dims        = x->n_dims;
-        t->dims          = x->dims;             /* the model's, which lives longer */
-        t->n_float_data  = n[0];
-        t->float_data    = v[0];
-        v[0]             = NULL;
+    if (!x || !in[1] || (in[2] && n[2] != n[1]) ||
+        (n[1] > 1 && (axis < 0 || axis >= (int64_t)x->n_dims || x->dims[axis] != n[1])) ||
+        !(t = fsr_alloc(&l->temp, sizeof(*t))))
+        return NULL;
+    for (int64_t i = axis + 1; n[1] > 1 && i < (int64_t)x->n_dims; i++)
+        inner *= x->dims[i];
+    for (int64_t i = 0; i < n[0]; i++) {
+        const int64_t k = i / inner % n[1];         /* scales lie `inner` values apart */
+
+        v[0][i] = (v[0][i] - (v[2] ? v[2][k] : 0)) * v[1][k];
     }
-    for (int i = 0; i < 3; i++)
-        free(v[i]);
+    fsr_onnx__tensor__init(t);
+    t->has_data_type = 1;
+    t->data_type     = TYPE_FLOAT;
+    t->n_dims        = x->n_dims;
+    t->dims          = x->dims;                     /* the model's */
+    t->n_float_data  = n[0];
+    t->float_data    = v[0];
     return t;
 }

@@ -2,7 +2,6 @@
 #include "nn/load.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Resize, Upsample ----------------------------------------------------------- */
@@ -33,20 +32,18 @@ static int resize_attrs(const Loader *l, const OnnxNode *o, int old, FsrResize *
 static int resize_scales(Loader *l, const OnnxNode *o, const char *name, FsrResize *r)
 {
     const OnnxTensor *t = fsr_load_find_tensor(l, name);
-    float *v = NULL;
+    float *v;
     int    ret;
 
     if (!t)
         return REFUSE(l, o, -ENOSYS, "its scales are not constant");
-    ret = fsr_load_read_tensor(l, t, FSR_LOAD_FLOATS, &v);
-    if (ret > 0 && (ret != 4 || v[0] != 1 || v[1] != 1 || !(v[2] > 0) || !(v[3] > 0)))
-        ret = REFUSE(l, o, -ENOSYS, "only height and width can be resized, scales must be 1, 1 and two more");
-    if (ret > 0) {
-        r->fy = v[2];
-        r->fx = v[3];
-    }
-    free(v);
-    return ret;
+    if ((ret = fsr_load_read_tensor(l, &l->temp, t, FSR_LOAD_FLOATS, &v)) <= 0)
+        return ret;
+    if (ret != 4 || v[0] != 1 || v[1] != 1 || !(v[2] > 0) || !(v[3] > 0))
+        return REFUSE(l, o, -ENOSYS, "only height and width can be resized, scales must be 1, 1 and two more");
+    r->fy = v[2];
+    r->fx = v[3];
+    return 0;
 }
 
 static int resize_sizes(Loader *l, const OnnxNode *o, int planes, FsrResize *r)
@@ -242,7 +239,7 @@ static int gemm_weights(Loader *l, const OnnxNode *o, FsrNode *n)
     const OnnxTensor *b = fsr_load_find_tensor(l, str(o->input[1]));
     const float alpha = fsr_load_attr_float(o, "alpha", 1);
     const int   trans = fsr_load_attr_int(o, "transB", 0) != 0;
-    float *v = NULL;
+    float *v;
     int    ret;
 
     if (!b)
@@ -252,17 +249,16 @@ static int gemm_weights(Loader *l, const OnnxNode *o, FsrNode *n)
         return REFUSE(l, o, -EINVAL, "its second matrix has %zu dimensions or is too large", b->n_dims);
     n->w  = (int)b->dims[!trans];
     n->kw = (int)b->dims[trans];
-    if ((ret = fsr_load_read_tensor(l, b, FSR_LOAD_FLOATS, &v)) >= 0) {
-        n->weights = malloc((size_t)n->w * n->kw * sizeof(*n->weights));
-        n->bias    = calloc(n->w, sizeof(*n->bias));
-        if (!n->weights || !n->bias)
-            ret = -ENOMEM;
-        for (int i = 0; ret >= 0 && i < n->w; i++)
-            for (int k = 0; k < n->kw; k++)
-                n->weights[(size_t)i * n->kw + k] = alpha * v[trans ? i * n->kw + k : k * n->w + i];
-    }
-    free(v);
-    return ret;
+    if ((ret = fsr_load_read_tensor(l, &l->temp, b, FSR_LOAD_FLOATS, &v)) < 0)
+        return ret;
+    n->weights = fsr_alloc(&l->net->memory, (size_t)n->w * n->kw * sizeof(*n->weights));
+    n->bias    = fsr_alloc(&l->net->memory, n->w * sizeof(*n->bias));
+    if (!n->weights || !n->bias)
+        return -ENOMEM;
+    for (int i = 0; i < n->w; i++)
+        for (int k = 0; k < n->kw; k++)
+            n->weights[(size_t)i * n->kw + k] = alpha * v[trans ? i * n->kw + k : k * n->w + i];
+    return 0;
 }
 
 /* C times beta as a node of its own; 0: there is none. */

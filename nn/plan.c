@@ -101,16 +101,6 @@ static void size_histories(FsrPlan *p)
     }
 }
 
-void *fsr_plan_alloc(FsrPlan *p, size_t bytes)
-{
-    void *mem;
-
-    if (bytes > SIZE_MAX - 64 || posix_memalign(&mem, 64, bytes + 64))
-        return NULL;
-    p->bytes += bytes;
-    return memset(mem, 0, bytes + 64);          /* planes that only fill up samples stay zero for ever */
-}
-
 uint64_t fsr_plan_clock(void)
 {
     struct timespec ts;
@@ -124,7 +114,7 @@ int fsr_plan_pack(FsrPlan *p, int i, const float *weights, const float *bias)
     FsrPlanNode *pn = &p->nodes[i];
 
     pn->kernel = fsr_nn_pick_conv(p->isa, &pn->shape);
-    if (!(pn->packed = fsr_plan_alloc(p, pn->kernel->packed_floats(&pn->shape) * sizeof(float))))
+    if (!(pn->packed = fsr_alloc(&p->memory, pn->kernel->packed_floats(&pn->shape) * sizeof(float))))
         return -ENOMEM;
     pn->kernel->pack(&pn->shape, weights, bias, pn->packed);
     if (pn->kernel->scratch_floats)
@@ -228,13 +218,10 @@ static int alloc_plan(FsrPlan *p, int whole)
     const int nb = p->net->nb_nodes;
     int       planes = 0;
 
-    p->nodes   = calloc(nb, sizeof(*p->nodes));
-    p->workers = calloc(p->nb_workers, sizeof(*p->workers));
-    p->bytes   = sizeof(*p) + nb * sizeof(*p->nodes) + p->nb_workers * (sizeof(*p->workers) + nb * (sizeof(int) + sizeof(FsrParts)));
-    if (whole) {
-        p->whole  = calloc(1, sizeof(*p->whole) + nb * sizeof(*p->whole->nodes));
-        p->bytes += sizeof(*p->whole) + nb * sizeof(*p->whole->nodes);
-    }
+    p->nodes   = fsr_alloc(&p->memory, nb * sizeof(*p->nodes));
+    p->workers = fsr_alloc(&p->memory, p->nb_workers * sizeof(*p->workers));
+    if (whole)
+        p->whole = fsr_alloc(&p->memory, sizeof(*p->whole) + nb * sizeof(*p->whole->nodes));
     if (!p->nodes || !p->workers || (whole && !p->whole))
         return -ENOMEM;
     for (int i = 0; i < nb; i++) {
@@ -243,8 +230,8 @@ static int alloc_plan(FsrPlan *p, int whole)
         planes += p->net->nodes[i].channels;
     }
     for (int i = 0; i < p->nb_workers; i++)
-        if (!(p->workers[i].made = calloc(nb, sizeof(*p->workers[i].made))) ||
-            !(p->workers[i].parts = calloc(nb, sizeof(*p->workers[i].parts))))
+        if (!(p->workers[i].made = fsr_alloc(&p->memory, nb * sizeof(*p->workers[i].made))) ||
+            !(p->workers[i].parts = fsr_alloc(&p->memory, nb * sizeof(*p->workers[i].parts))))
             return -ENOMEM;
     return 0;
 }
@@ -273,8 +260,8 @@ static int build(FsrPlan *p, int whole, int tile_w, int tile_h, char *err, size_
     } else if (ret >= 0) {
         ret = plan_strips(p, tile_w, tile_h);
     }
-    for (int i = 0; ret >= 0 && i < p->nb_workers; i++)
-        if (!(p->workers[i].memory = fsr_plan_alloc(p, p->worker_floats * sizeof(float))))
+    for (int i = 0; ret >= 0 && i < p->nb_workers; i++)     /* planes that only fill up samples stay zero for ever */
+        if (!(p->workers[i].memory = fsr_alloc(&p->memory, p->worker_floats * sizeof(float))))
             ret = -ENOMEM;
     return ret < 0 ? explain(p, ret, err, err_size) : 0;
 }
@@ -313,7 +300,9 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
     if (!(*plan = malloc(sizeof(**plan))))
         return explain(&wanted, -ENOMEM, err, err_size);
     **plan = wanted;
-    if ((ret = build(*plan, whole, tile_w, tile_h, err, err_size)) < 0)
+    ret = build(*plan, whole, tile_w, tile_h, err, err_size);
+    fsr_free_all(&(*plan)->temp);
+    if (ret < 0)
         fsr_nn_plan_free(plan);
     return ret;
 }
@@ -347,23 +336,10 @@ int fsr_nn_plan(FsrPlan **plan, const FsrNet *net, int width, int height, int nb
 
 void fsr_nn_plan_free(FsrPlan **plan)
 {
-    FsrPlan *p = *plan;
-
+    if (*plan)
+        fsr_free_all(&(*plan)->memory);
+    free(*plan);
     *plan = NULL;
-    if (!p)
-        return;
-    for (int i = 0; p->nodes && i < p->net->nb_nodes; i++)
-        free(p->nodes[i].packed);
-    for (int i = 0; p->workers && i < p->nb_workers; i++) {
-        free(p->workers[i].memory);
-        free(p->workers[i].made);
-        free(p->workers[i].parts);
-    }
-    fsr_whole_free(p);
-    fsr_quant_free(p);
-    free(p->nodes);
-    free(p->workers);
-    free(p);
 }
 
 void fsr_plan_size(const FsrPlan *p, int i, int *w, int *h)
@@ -381,5 +357,5 @@ const char *fsr_nn_output(const FsrPlan *p, int i, int *planes, int *w, int *h)
 
 size_t fsr_nn_plan_bytes(const FsrPlan *plan)
 {
-    return plan->bytes;
+    return sizeof(*plan) + plan->memory.bytes;
 }

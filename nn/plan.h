@@ -77,7 +77,8 @@ struct FsrPlan {
     size_t        floats;               /* offset of one row of floats, before they become integers */
     struct FsrRange *ranges;            /* quant.h: [planes of all values], to be widened by runs; or NULL */
     size_t        worker_floats;
-    size_t        bytes;
+    FsrMemory     memory;               /* of all that the plan holds */
+    FsrMemory     temp;                 /* what only planning needs */
     struct FsrWhole *whole;             /* whole.h; NULL: strips */
     uint64_t     *node_ns;              /* time spent in each node, one worker; NULL: not wanted */
 };
@@ -92,10 +93,6 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
 
 /* Size of the planes of node i's value. */
 void fsr_plan_size(const FsrPlan *p, int i, int *w, int *h);
-
-/* Memory that lives as long as the plan or its values do, counted in bytes: zeros, on a vector, and one
- * vector longer than asked for. NULL: out of memory. */
-void *fsr_plan_alloc(FsrPlan *p, size_t bytes);
 
 /* This thread's processor time, nanoseconds. */
 uint64_t fsr_plan_clock(void);

@@ -174,13 +174,14 @@ static void scene_put(void *opaque, int plane, int x, int y, int w, int h, const
 }
 
 /* Runs the network on the scene. In plain C: the same ranges on every machine. */
-static int measure_ranges(const FsrNet *net, struct FsrRange *ranges)
+static int measure_ranges(FsrPlan *p, struct FsrRange *ranges)
 {
-    const double area = CALIBRATE_MACS / (net->info.macs * net->info.scale * net->info.scale + 1);
-    FsrPlan     *f;
-    Scene       *s = calloc(1, sizeof(*s));
-    FsrNnIO      io = { .opaque = s, .get = scene_get, .put = scene_put };
-    int          ret;
+    const FsrNet *net  = p->net;
+    const double  area = CALIBRATE_MACS / (net->info.macs * net->info.scale * net->info.scale + 1);
+    FsrPlan      *f;
+    Scene        *s = fsr_alloc(&p->temp, sizeof(*s));
+    FsrNnIO       io = { .opaque = s, .get = scene_get, .put = scene_put };
+    int           ret;
 
     if (!s)
         return -ENOMEM;
@@ -193,7 +194,6 @@ static int measure_ranges(const FsrNet *net, struct FsrRange *ranges)
             fsr_nn_run(f, &io, j, 0);
     }
     fsr_nn_plan_free(&f);
-    free(s);
     return ret;
 }
 
@@ -240,23 +240,29 @@ static int read_range(const char *text, struct FsrRange *r, int planes)
     return 0;
 }
 
-int fsr_quant_read(const FsrNet *net, struct FsrRange *r)
+static int read_ranges(const FsrNet *net, struct FsrRange *r)
 {
     int ret = 0;
 
-    for (int i = 0; ret >= 0 && i < net->nb_nodes; r += net->nodes[i++].channels) {
-        for (int c = 0; c < net->nodes[i].channels; c++)
-            r[c] = (struct FsrRange){ INFINITY, -INFINITY, 0, 0 };
+    for (int i = 0; ret >= 0 && i < net->nb_nodes; r += net->nodes[i++].channels)
         if (recorded(net, i))
             ret = read_range(recorded(net, i), r, net->nodes[i].channels);
-    }
     return ret;
 }
 
-/* The ranges of all planes of all values, read or measured by the first plan that wants them. */
-static int get_ranges(const FsrNet *net, int planes, const struct FsrRange **ranges)
+/* Of all values. */
+static int count_planes(const FsrPlan *p)
 {
-    struct FsrRange *seen = atomic_load(&((FsrNet *)net)->ranges), *other = NULL;
+    const int last = p->net->nb_nodes - 1;
+
+    return p->nodes[last].first_plane + p->net->nodes[last].channels;
+}
+
+int fsr_quant_ranges(FsrPlan *p, const struct FsrRange **ranges)
+{
+    struct FsrRange *_Atomic *shared = &((FsrNet *)p->net)->ranges;
+    struct FsrRange *seen = atomic_load(shared), *other = NULL;
+    const int planes = count_planes(p);
     int ret;
 
     if (!seen) {
@@ -264,11 +270,11 @@ static int get_ranges(const FsrNet *net, int planes, const struct FsrRange **ran
             return -ENOMEM;
         for (int c = 0; c < planes; c++)
             seen[c] = (struct FsrRange){ INFINITY, -INFINITY, 0, 0 };
-        if ((ret = fsr_quant_recorded(net) ? fsr_quant_read(net, seen) : measure_ranges(net, seen)) < 0) {
+        if ((ret = fsr_quant_recorded(p->net) ? read_ranges(p->net, seen) : measure_ranges(p, seen)) < 0) {
             free(seen);
             return ret;
         }
-        if (!atomic_compare_exchange_strong(&((FsrNet *)net)->ranges, &other, seen)) {
+        if (!atomic_compare_exchange_strong(shared, &other, seen)) {
             free(seen);                                     /* another thread was here first */
             seen = other;
         }
@@ -298,7 +304,7 @@ static int set_steps(FsrPlan *p, int i, const struct FsrRange *seen)
     FsrPlanNode *pn     = &p->nodes[i];
     const int    planes = p->net->nodes[i].channels;
 
-    if (!(pn->quant->low = fsr_plan_alloc(p, 2 * planes * sizeof(float))))
+    if (!(pn->quant->low = fsr_alloc(&p->memory, 2 * planes * sizeof(float))))
         return -ENOMEM;
     pn->quant->step = pn->quant->low + planes;
     for (int c = 0; c < planes; c++) {
@@ -385,11 +391,11 @@ static void set_fine(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
 
 /* ---- weights ---------------------------------------------------------------------- */
 
-/* What a byte that a convolution reads stands for. */
+/* What a byte that a convolution reads stands for; NOTHING: any, its weights are 0. */
 enum { UPPER, LOWER, BYTE, NOTHING };
 
 /* The bytes of a wide value that a convolution is made of. */
-static int unfolded_bytes(FsrI8Conv *c, int planes, int kh, FsrI8Tap *bytes)
+static void unfolded_bytes(int groups, int planes, int kh, FsrI8Tap *bytes)
 {
     const int low = low_rows(kh);
     int n = 0;
@@ -400,15 +406,8 @@ static int unfolded_bytes(FsrI8Conv *c, int planes, int kh, FsrI8Tap *bytes)
     for (int p = 0; p < planes; p++)
         for (int y = 0; y < low; y++)
             bytes[n++] = (FsrI8Tap){ p, (kh - low) / 2 + y, LOWER };
-    for (; n < 4 * c->groups; n++)
+    for (; n < 4 * groups; n++)
         bytes[n] = (FsrI8Tap){ 0, 0, NOTHING };
-    if (!(c->taps = calloc(4 * c->groups, sizeof(*c->taps))))
-        return -ENOMEM;
-    for (n = 0; n < 4 * c->groups; n++)
-        c->taps[n] = (FsrI8Tap){ bytes[n].plane, bytes[n].row, bytes[n].low == LOWER };
-    c->nb_rows = kh;
-    c->kh      = 1;
-    return 0;
 }
 
 static void kept_bytes(const FsrQuant *in, int planes, FsrI8Tap *bytes)
@@ -552,21 +551,21 @@ static int pack_conv(FsrPlan *p, int i, const struct FsrRange *seen, const FsrI8
     FsrQuant      *q    = p->nodes[i].quant;
     FsrI8Conv     *c    = &q->conv;
     const size_t   taps = fsr_i8_taps(c) * 4;
-    int8_t        *w    = calloc(4 * fsr_i8_place(c, fsr_i8_blocks(c)), taps);
-    float         *real = calloc(3 * taps, sizeof(*real));     /* two of floats, one of integers */
-    Real           r    = { .bytes = bytes, .w = real, .mean = real ? real + taps : NULL };
+    int8_t        *w    = fsr_alloc(&p->temp, 4 * fsr_i8_place(c, fsr_i8_blocks(c)) * taps);
+    float         *real = fsr_alloc(&p->temp, 3 * taps * sizeof(*real));     /* two of floats, one of integers */
+    Real           r    = { .bytes = bytes, .w = real };
 
-    for (int o = 0; w && real && o < n->channels; o++) {
+    if (!w || !real)
+        return -ENOMEM;
+    r.mean = real + taps;
+    for (int o = 0; o < n->channels; o++) {
         int8_t *at = w + (4 * fsr_i8_place(c, o / 4) + o % 4) * taps;
 
         real_conv(p, i, o, seen, &r);
         integer_plane(p, i, o, &r, (int32_t *)(real + 2 * taps), at, c->fine[o / 4] ? at + 4 * taps : NULL);
     }
-    if (w && real)
-        q->kernel->pack(c, w, c->weights);
-    free(w);
-    free(real);
-    return w && real ? 0 : -ENOMEM;
+    q->kernel->pack(c, w, c->weights);
+    return 0;
 }
 
 static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
@@ -577,31 +576,26 @@ static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
     const int  planes = p->net->nodes[n->in[0]].channels, padded = (n->channels + 3) / 4 * 4;
     const int  wide   = in->store == FSR_STORE_WIDE;
     FsrI8Tap  *bytes;
-    int        ret = 0;
 
     *c = (FsrI8Conv){ .groups = wide ? unfolded_words(planes, n->kh) : in->subs, .kw = n->kw,
-                      .kh = n->kh, .cout = n->channels, .float_out = pn->store == FSR_STORE_FLOAT,
+                      .kh = wide ? 1 : n->kh, .cout = n->channels, .float_out = pn->store == FSR_STORE_FLOAT,
                       .relu = n->relu, .cout_stride = pn->stride, .fine = pn->quant->fine };
-    if (!(bytes = calloc(4 * c->groups, sizeof(*bytes))))
+    if (!(bytes = fsr_alloc(&p->memory, 4 * c->groups * sizeof(*bytes))))
         return -ENOMEM;
     if (wide)
-        ret = unfolded_bytes(c, planes, n->kh, bytes);
+        unfolded_bytes(c->groups, planes, n->kh, c->taps = bytes);
     else
         kept_bytes(in->quant, planes, bytes);
     for (int b = 0; c->float_out && b < fsr_i8_blocks(c); b++)
         c->fine[b] = 1;
     c->fine_bits = fine_bits(c);
-    if (ret < 0 || !(c->bias = fsr_plan_alloc(p, padded * (3 * sizeof(int32_t) + sizeof(int16_t)))) ||
-        !(c->weights = fsr_plan_alloc(p, pn->quant->kernel->packed_bytes(c)))) {
-        free(bytes);
+    if (!(c->bias = fsr_alloc(&p->memory, padded * (3 * sizeof(int32_t) + sizeof(int16_t)))) ||
+        !(c->weights = fsr_alloc(&p->memory, pn->quant->kernel->packed_bytes(c))))
         return -ENOMEM;
-    }
     c->shift  = c->bias + padded;
     c->scale  = (float *)(c->shift + padded);
     c->mult   = (int16_t *)(c->scale + padded);
-    ret = pack_conv(p, i, seen, bytes);
-    free(bytes);
-    return ret;
+    return pack_conv(p, i, seen, bytes);
 }
 
 static int set_sum(FsrPlan *p, int i)
@@ -611,7 +605,7 @@ static int set_sum(FsrPlan *p, int i)
     const FsrQuant *a = p->nodes[n->in[0]].quant, *b = p->nodes[n->in[1]].quant;
     const int       planes = (n->channels + 3) / 4 * 4;
 
-    if (!(q->offset = fsr_plan_alloc(p, planes * (sizeof(*q->offset) + 2 * sizeof(*q->ratio)))))
+    if (!(q->offset = fsr_alloc(&p->memory, planes * (sizeof(*q->offset) + 2 * sizeof(*q->ratio)))))
         return -ENOMEM;
     q->ratio = (int16_t *)(q->offset + planes);
     for (int c = 0; c < n->channels; c++) {
@@ -633,7 +627,8 @@ static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
 
     if (pn->store == FSR_STORE_FLOAT && !integer)
         return 0;
-    if (!(pn->quant = calloc(1, sizeof(*pn->quant))) || !(pn->quant->fine = calloc(blocks, 1)))
+    if (!(pn->quant = fsr_alloc(&p->memory, sizeof(*pn->quant))) ||
+        !(pn->quant->fine = fsr_alloc(&p->memory, blocks)))
         return -ENOMEM;
     pn->quant->kernel  = fsr_nn_pick_i8(isa);
     pn->quant->is_conv = integer;
@@ -655,37 +650,17 @@ static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
 
 int fsr_quant_setup(FsrPlan *p, FsrIsa isa)
 {
-    const int last   = p->net->nb_nodes - 1;
-    const int planes = p->nodes[last].first_plane + p->net->nodes[last].channels;
     const struct FsrRange *seen;
-    double *gains = calloc(planes, sizeof(*gains));
-    int     ret   = gains ? get_ranges(p->net, planes, &seen) : -ENOMEM;
+    double *gains = fsr_alloc(&p->temp, count_planes(p) * sizeof(*gains));
+    int     ret   = gains ? fsr_quant_ranges(p, &seen) : -ENOMEM;
 
-    if (ret >= 0) {
-        choose_stores(p, seen);
-        set_gains(p, gains);
-    }
-    for (int i = 0; ret >= 0 && i <= last; i++)
+    if (ret < 0)
+        return ret;
+    choose_stores(p, seen);
+    set_gains(p, gains);
+    for (int i = 0; ret >= 0 && i < p->net->nb_nodes; i++)
         ret = set_value(p, i, seen, gains, isa);
-    free(gains);
     return ret;
-}
-
-void fsr_quant_free(FsrPlan *p)
-{
-    for (int i = 0; p->nodes && i < p->net->nb_nodes; i++) {
-        FsrQuant *q = p->nodes[i].quant;
-
-        if (!q)
-            continue;
-        free(q->low);
-        free(q->fine);
-        free(q->offset);
-        free(q->conv.taps);
-        free(q->conv.bias);
-        free(q->conv.weights);
-        free(q);
-    }
 }
 
 /* ---- rows ------------------------------------------------------------------------- */

@@ -38,10 +38,9 @@ int fsr_quant_setup(FsrPlan *p, FsrIsa isa);
 /* Whether the file says what its values hold, so that nothing is measured. */
 int fsr_quant_recorded(const FsrNet *net);
 
-/* Fills ranges[planes of all values] from the file; n stays 0 where it says nothing. -EINVAL: damaged. */
-int fsr_quant_read(const FsrNet *net, struct FsrRange *ranges);
-
-void fsr_quant_free(FsrPlan *p);
+/* The ranges of all planes of all values, read or measured by the first plan that wants them; n is 0 where
+ * nothing is known. -EINVAL: the file's are damaged. */
+int fsr_quant_ranges(FsrPlan *p, const struct FsrRange **ranges);
 
 /* A row of floats (samples `stride` floats apart) as wide numbers, planes `pitch` words apart. */
 void fsr_quant_row(const FsrQuant *q, int planes, const float *src, int stride, uint32_t *dst,

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 int fsr_resize_size(int size, float scale, int to)
@@ -75,10 +74,10 @@ static void fill(const FsrResize *r, FsrTap *t, int nb, double p, int size)
         t->weight[k] = (float)(w[k] / (nb == 4 && r->exclude_outside ? sum : 1));
 }
 
-int fsr_resize_taps(FsrTaps *t, const FsrResize *r, int size, int result, float scale)
+int fsr_resize_taps(FsrMemory *memory, FsrTaps *t, const FsrResize *r, int size, int result, float scale)
 {
     t->nb   = r->mode == FSR_NEAREST ? 1 : r->mode == FSR_LINEAR ? 2 : 4;
-    t->taps = calloc(result, sizeof(*t->taps));
+    t->taps = fsr_alloc(memory, result * sizeof(*t->taps));
     if (!t->taps)
         return -ENOMEM;
     for (int x = 0; x < result; x++)

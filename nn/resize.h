@@ -22,7 +22,7 @@ int fsr_resize_size(int size, float scale, int to);
 
 /* Fills an axis of `size` samples that becomes `result` samples, scale as the operator has it
  * (0: result / size). Ordered: at[0] and at[nb - 1] never fall as x grows. -ENOMEM. */
-int fsr_resize_taps(FsrTaps *t, const FsrResize *r, int size, int result, float scale);
+int fsr_resize_taps(FsrMemory *memory, FsrTaps *t, const FsrResize *r, int size, int result, float scale);
 
 /* dst: result samples; src: one row, stride words between samples of both. add: a row that
  * is added to the result, or NULL. */

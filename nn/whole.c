@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <float.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -227,9 +226,10 @@ static int size_node(const Planner *t)
 
 /* A kernel knows no strides: sx samples side by side are one with sx times as many planes,
  * and the kernel's columns beyond the last are zero. */
-static float *fold_stride(const FsrNode *n, const FsrConvShape *s, int planes, int stride)
+static float *fold_stride(const Planner *t, const FsrConvShape *s, int planes, int stride)
 {
-    float *w = calloc((size_t)s->cout * s->cin * s->kw * s->kh, sizeof(*w));
+    const FsrNode *n = t->n;
+    float         *w = fsr_alloc(&t->p->temp, (size_t)s->cout * s->cin * s->kw * s->kh * sizeof(*w));
 
     for (int o = 0; w && o < s->cout; o++)
         for (int i = 0; i < planes; i++)
@@ -246,8 +246,7 @@ static int setup_conv(const Planner *t, int i)
     FsrWholeNode  *wn     = t->wn;
     FsrConvShape  *shape  = &t->p->nodes[i].shape;
     const int      fold   = n->sx > 1 && n->kw > 1;
-    float         *folded = NULL;
-    int            ret;
+    const float   *weights = n->weights;
 
     *shape = (FsrConvShape){
         .cin  = fold ? fsr_min(n->sx, n->kw) * t->in->stride : t->in_planes, .cin_stride = n->sx * t->in->stride,
@@ -257,11 +256,9 @@ static int setup_conv(const Planner *t, int i)
     if (n->sx > 1 || wn->pad_left || wn->pad_top || wn->w + n->kw - 1 > t->in->w ||
         (wn->h - 1) * n->sy + n->kh > t->in->h)
         wn->window_w = (wn->w - 1 + shape->kw) * n->sx;
-    if (fold && !(folded = fold_stride(n, shape, t->in_planes, t->in->stride)))
+    if (fold && !(weights = fold_stride(t, shape, t->in_planes, t->in->stride)))
         return -ENOMEM;
-    ret = fsr_plan_pack(t->p, i, folded ? folded : n->weights, n->bias);
-    free(folded);
-    return ret;
+    return fsr_plan_pack(t->p, i, weights, n->bias);
 }
 
 static int setup_depthwise(const Planner *t, int i)
@@ -274,7 +271,7 @@ static int setup_depthwise(const Planner *t, int i)
                            n->top > 0 ? n->top : FLT_MAX, 0 };
     wn->window_w  = (wn->w - 1) * n->sx + n->kw;
     wn->dw_kernel = fsr_nn_pick_depthwise(t->p->isa, &wn->dw);
-    if (!(packed = fsr_plan_alloc(t->p, fsr_dw_packed_floats(&wn->dw) * sizeof(float))))
+    if (!(packed = fsr_alloc(&t->p->memory, fsr_dw_packed_floats(&wn->dw) * sizeof(float))))
         return -ENOMEM;
     fsr_dw_pack(&wn->dw, n->weights, n->bias, packed);
     t->p->nodes[i].packed = packed;
@@ -298,8 +295,8 @@ static int setup_node(Planner *t, int i)
                                                .cout_stride = n->w, .kw = 1, .kh = 1, .relu = n->relu };
         ret = fsr_plan_pack(t->p, i, n->weights, n->bias);
     } else if (n->op == FSR_OP_RESIZE) {
-        if ((ret = fsr_resize_taps(&wn->tx, &n->resize, t->in->w, wn->w, n->resize.fx)) >= 0)
-            ret = fsr_resize_taps(&wn->ty, &n->resize, t->in->h, wn->h, n->resize.fy);
+        if ((ret = fsr_resize_taps(&t->p->memory, &wn->tx, &n->resize, t->in->w, wn->w, n->resize.fx)) >= 0)
+            ret = fsr_resize_taps(&t->p->memory, &wn->ty, &n->resize, t->in->h, wn->h, n->resize.fy);
         fsr_at_least(scratch, in_pitch);
     } else if (n->op == FSR_OP_INPUT) {
         fsr_at_least(scratch, (size_t)n->channels * wn->w);
@@ -438,14 +435,4 @@ int fsr_whole_setup(FsrPlan *p, char *err, size_t err_size)
     p->tile_h = p->height;
     p->cols   = p->rows = 1;
     return lay_out(&t);
-}
-
-void fsr_whole_free(FsrPlan *p)
-{
-    for (int i = 0; p->whole && i < p->net->nb_nodes; i++) {
-        fsr_whole_free_point(&p->whole->nodes[i]);
-        free(p->whole->nodes[i].tx.taps);
-        free(p->whole->nodes[i].ty.taps);
-    }
-    free(p->whole);
 }

@@ -42,8 +42,6 @@ int  fsr_whole_setup(FsrPlan *p, char *err, size_t err_size);
 
 /* Puts those convolutions of a plan in floats into integers that win by it. */
 int  fsr_whole_quantize(FsrPlan *p, FsrIsa isa);
-void fsr_whole_free_point(FsrWholeNode *wn);
-void fsr_whole_free(FsrPlan *p);
 
 int64_t fsr_whole_run(FsrPlan *p, const FsrNnIO *io);
 

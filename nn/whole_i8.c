@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 
 enum {
     MIN_PLANES = 16,        /* of input and result, from which on bytes pay */
@@ -36,12 +35,6 @@ static int fits(const FsrPlan *p, int i)
     return n->op == FSR_OP_CONV && n->kw == 1 && n->kh == 1 && n->sx == 1 && n->sy == 1 &&
            !p->whole->nodes[i].window_w && in->op == FSR_OP_DEPTHWISE && in->relu &&
            in->channels >= MIN_PLANES && n->channels >= MIN_PLANES && reads_alone(p->net, i, n->in[0]);
-}
-
-void fsr_whole_free_point(FsrWholeNode *wn)
-{
-    free(wn->pc.scale);
-    free(wn->pc.weights);
 }
 
 /* What one byte of each input plane is worth; 1 for planes that only fill up a sample. */
@@ -97,60 +90,39 @@ static int set_conv(FsrPlan *p, int i, FsrIsa isa, const struct FsrRange *seen, 
     const FsrNode *n   = &p->net->nodes[i];
     FsrWholeNode  *wn  = &p->whole->nodes[i], *in = &p->whole->nodes[n->in[0]];
     FsrPointConv  *c   = &wn->pc;
-    float         *step = calloc(in->stride, sizeof(*step));
+    float         *step = fsr_alloc(&p->temp, in->stride * sizeof(*step));
 
     *c = (FsrPointConv){ .cin = in->stride, .cout = wn->stride, .low = n->relu ? 0 : -FLT_MAX,
                          .top = n->top > 0 ? n->top : FLT_MAX };
-    c->scale   = fsr_plan_alloc(p, 2 * (size_t)c->cout * sizeof(float));
-    c->weights = fsr_plan_alloc(p, (size_t)c->cin * c->cout);
-    if (!step || !c->scale || !c->weights) {
-        free(step);
+    c->scale   = fsr_alloc(&p->memory, 2 * (size_t)c->cout * sizeof(float));
+    c->weights = fsr_alloc(&p->memory, (size_t)c->cin * c->cout);
+    if (!step || !c->scale || !c->weights)
         return -ENOMEM;
-    }
     c->bias = c->scale + c->cout;
     set_steps(&p->net->nodes[n->in[0]], in->stride, seen, step);
     for (int o = 0; o < n->channels; o++)
         set_plane(n, o, p->net->nodes[n->in[0]].channels, c, seen, step);
     make_bytes(p, n->in[0], isa, step);
     wn->point = kernel;
-    free(step);
     return 0;
-}
-
-/* The ranges of what node i reads. */
-static const struct FsrRange *ranges_of(const FsrPlan *p, int i, const struct FsrRange *all)
-{
-    for (int k = 0; k < p->net->nodes[i].in[0]; k++)
-        all += p->net->nodes[k].channels;
-    return all;
-}
-
-static int quantize(FsrPlan *p, FsrIsa isa, const FsrPointKernel *kernel, struct FsrRange *ranges)
-{
-    int ret = fsr_quant_read(p->net, ranges);
-
-    p->precision = FSR_PRECISION_F32;
-    for (int i = p->net->nb_inputs; ret >= 0 && i < p->net->nb_nodes; i++)
-        if (fits(p, i) && ranges_of(p, i, ranges)->n) {
-            ret          = set_conv(p, i, isa, ranges_of(p, i, ranges), kernel);
-            p->precision = FSR_PRECISION_I8;
-        }
-    return ret;
 }
 
 int fsr_whole_quantize(FsrPlan *p, FsrIsa isa)
 {
-    const FsrPointKernel *kernel = fsr_nn_pick_point(isa);
-    struct FsrRange      *ranges;
-    int planes = 0, ret;
+    const FsrPointKernel  *kernel = fsr_nn_pick_point(isa);
+    const struct FsrRange *ranges;
+    int ret;
 
     if (!kernel || !fsr_quant_recorded(p->net))
         return 0;
-    for (int i = 0; i < p->net->nb_nodes; i++)
-        planes += p->net->nodes[i].channels;
-    if (!(ranges = malloc(planes * sizeof(*ranges))))
-        return -ENOMEM;
-    ret = quantize(p, isa, kernel, ranges);
-    free(ranges);
+    ret = fsr_quant_ranges(p, &ranges);
+    for (int i = p->net->nb_inputs; ret >= 0 && i < p->net->nb_nodes; i++) {
+        const struct FsrRange *seen = ranges + p->nodes[p->net->nodes[i].in[0]].first_plane;
+
+        if (fits(p, i) && seen->n) {
+            ret          = set_conv(p, i, isa, seen, kernel);
+            p->precision = FSR_PRECISION_I8;
+        }
+    }
     return ret;
 }

@@ -46,7 +46,6 @@ typedef struct FsrI8Conv {
     uint8_t  *fine;             /* [blocks of 4 planes] */
     int       fine_bits;
     int       in_pitch, out_pitch;
-    int       nb_rows;          /* rows of the window in the value that is unfolded */
     FsrI8Tap *taps;             /* [4 * groups]; NULL: the value is bytes */
     int       scratch_pitch;    /* words of one unfolded row */
     /* for each plane, rounded up to 4 */

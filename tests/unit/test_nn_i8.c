@@ -63,7 +63,7 @@ static void make(Case *t, int planes, int wide, int cout, int kw, int kh, int fl
                       .cout = cout, .float_out = float_out, .relu = rnd(2),
                       .cout_stride = cout + (cout > 4 ? rnd(3) : 0), .fine_bits = 5,
                       .in_pitch = width + kw - 1 + FSR_I8_SLACK + rnd(5), .out_pitch = width + 1 + rnd(5),
-                      .scratch_pitch = width + kw + FSR_I8_SLACK + rnd(7), .nb_rows = kh };
+                      .scratch_pitch = width + kw + FSR_I8_SLACK + rnd(7) };
     t->width   = width;
     t->in_rows = kh;
     t->in_subs = wide ? planes : c->groups;
