@@ -26,7 +26,7 @@ typedef struct FsrConvShape {
 
 typedef struct FsrConvKernel {
     const char *name;
-    /* Whether the kernel can do a shape. */
+    /* Whether the kernel can do a shape; NULL: any (plain C). */
     int    (*fits)(const FsrConvShape *s);
     /* Floats that the packed weights and bias take. */
     size_t (*packed_floats)(const FsrConvShape *s);

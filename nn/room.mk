@@ -7,13 +7,10 @@ LIB_SRC += nn/graph.c nn/load.c nn/load_ops.c nn/load_shape.c nn/load_quant.c nn
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 LIB_SRC += nn/kernels/conv_avx2.c nn/kernels/conv_avx512.c \
            nn/kernels/conv_bf16.c nn/kernels/conv_bf16_half.c \
-           nn/kernels/depthwise_avx2.c nn/kernels/depthwise_avx512.c \
            nn/kernels/i8_avx2.c nn/kernels/i8_avxvnni.c nn/kernels/i8_avx512vnni.c \
            nn/kernels/point_avx512vnni.c
 $(O)/obj/nn/kernels/conv_avx2.o: private FSR_CFLAGS += -mavx2 -mfma
 $(O)/obj/nn/kernels/conv_avx512.o: private FSR_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mfma
-$(O)/obj/nn/kernels/depthwise_avx2.o: private FSR_CFLAGS += -mavx2 -mfma
-$(O)/obj/nn/kernels/depthwise_avx512.o: private FSR_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mfma
 $(O)/obj/nn/kernels/conv_bf16.o: private FSR_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512bf16
 $(O)/obj/nn/kernels/i8_avx2.o: private FSR_CFLAGS += -mavx2 -mfma
 $(O)/obj/nn/kernels/i8_avxvnni.o: private FSR_CFLAGS += -mavx2 -mfma

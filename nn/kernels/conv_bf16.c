@@ -10,7 +10,7 @@
 #define v_fma(a, b, c) _mm512_dpbf16_ps(c, (__m512bh)(a), (__m512bh)(b))
 
 /* gcc 12 does not put the broadcast into the instruction; apart they take turns on one port. */
-static inline __attribute__((always_inline)) vec v_fma_set1(const float *p, vec b, vec c)
+INLINE vec v_fma_set1(const float *p, vec b, vec c)
 {
     __asm__("vdpbf16ps %1%{1to16%}, %2, %0" : "+v"(c) : "m"(*p), "v"(b));
     return c;

@@ -6,7 +6,7 @@
  *   vec, VW               a vector of floats and their number
  *   v_load, v_store, v_store_n (first n lanes), v_set1 (from memory), v_fma (a * b + c),
  *   v_fma_set1            v_fma with v_set1 inside, one instruction where there is one
- *   v_add, v_max, v_zero
+ *   v_add, v_max, v_zero, INLINE, UNROLL (vec.h)
  *   v_sums(acc)           vector of the sums over each of VW vectors
  *   v_store4(p, v)        four vectors interleaved: first lanes first
  *   v_store_bf16          first n lanes (8 or VW) as bfloat16, where CAN_STORE_BF16 is 1
@@ -21,9 +21,6 @@
  *   output sample; each input vector is loaded once and used for all columns of the kernel.
  */
 #include "nn/kernels.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 32")
 
 static inline int vectors(int planes)
 {
@@ -163,30 +160,23 @@ INLINE void wide_blocks(const Wide *t, int width, const int V, const int stride)
             wide_block(t, x, 1, V, stride);
 }
 
-#ifndef __SANITIZE_ADDRESS__     /* with a check at each load, each copy takes a minute to compile */
-#define WIDE_FUNCTION(stride_)                                          \
-    static void wide_##stride_(const Wide *t, int width, int two)       \
-    {                                                                   \
-        if (two)                                                        \
-            wide_blocks(t, width, 2, stride_);                          \
-        else                                                            \
-            wide_blocks(t, width, 1, stride_);                          \
+#define WIDE_FUNCTION(name, stride)                             \
+    static void wide_##name(const Wide *t, int width, int two)  \
+    {                                                           \
+        if (two)                                                \
+            wide_blocks(t, width, 2, stride);                   \
+        else                                                    \
+            wide_blocks(t, width, 1, stride);                   \
     }
-WIDE_FUNCTION(1)
-WIDE_FUNCTION(4)    /* 8 planes of bfloat16 */
-WIDE_FUNCTION(8)
-WIDE_FUNCTION(16)
-WIDE_FUNCTION(32)
-WIDE_FUNCTION(64)
+WIDE_FUNCTION(any, t->s->cin_stride)
+#ifndef __SANITIZE_ADDRESS__     /* with a check at each load, each copy takes a minute to compile */
+WIDE_FUNCTION(1, 1)
+WIDE_FUNCTION(4, 4)     /* 8 planes of bfloat16 */
+WIDE_FUNCTION(8, 8)
+WIDE_FUNCTION(16, 16)
+WIDE_FUNCTION(32, 32)
+WIDE_FUNCTION(64, 64)
 #endif
-
-static void wide_any(const Wide *t, int width, int two)
-{
-    if (two)
-        wide_blocks(t, width, 2, t->s->cin_stride);
-    else
-        wide_blocks(t, width, 1, t->s->cin_stride);
-}
 
 static void wide_row(const FsrConvShape *s, const float *packed, const float *const *rows,
                      float *dst, int width, float *scratch)

@@ -17,7 +17,7 @@ typedef struct FsrDwShape {
 
 typedef struct FsrDwKernel {
     const char *name;
-    int  (*fits)(const FsrDwShape *s);
+    int  (*fits)(const FsrDwShape *s);      /* as FsrConvKernel */
     /* rows: kh rows of (width - 1) * sx + kw samples. Words that only fill up a sample are
      * worked on as planes with zero weights. */
     void (*row)(const FsrDwShape *s, const float *packed, const float *const *rows, void *dst,

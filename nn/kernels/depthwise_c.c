@@ -3,12 +3,6 @@
 
 #include <math.h>
 
-static int fits(const FsrDwShape *s)
-{
-    (void)s;
-    return 1;
-}
-
 static void row(const FsrDwShape *s, const float *packed, const float *const *rows, void *dst,
                 int width)
 {
@@ -29,7 +23,7 @@ static void row(const FsrDwShape *s, const float *packed, const float *const *ro
         }
 }
 
-const FsrDwKernel fsr_dw_c = { "c", fits, row };
+const FsrDwKernel fsr_dw_c = { "c", NULL, row };
 
 size_t fsr_dw_packed_floats(const FsrDwShape *s)
 {

@@ -2,13 +2,10 @@
  * Depthwise convolution with vectors, written once for all vector sizes: a register holds
  * VW planes of one output sample. DW_P samples are made side by side, so that each input
  * vector and each weight is loaded once for all taps of a kernel row. The file that includes
- * this defines what vec256.h and vec512.h define, v_fma, v_min, ISA(name), ISA_NAME, DW_P, and
- * v_store_bytes where it can.
+ * this defines what vec256.h and vec512.h define, v_fma, ISA(name), ISA_NAME, DW_P, and v_store_bytes
+ * where it can.
  */
 #include "nn/kernels/depthwise.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 32")
 
 static int dw_fits(const FsrDwShape *s)
 {

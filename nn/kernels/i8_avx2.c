@@ -16,13 +16,13 @@ typedef struct win {
 } win;
 typedef win wvec;
 
-static inline __attribute__((always_inline)) win win_load(const uint32_t *p)
+INLINE win win_load(const uint32_t *p)
 {
-    ivec v = i_load(p);
+    ivec v = _mm256_loadu_si256((const ivec *)p);
     return (win){ _mm256_and_si256(v, _mm256_set1_epi16(255)), _mm256_srli_epi16(v, 8) };
 }
 
-static inline __attribute__((always_inline)) wvec w_load(const uint32_t *p)
+INLINE wvec w_load(const uint32_t *p)
 {
     return (wvec){ _mm256_set1_epi32((int)p[0]), _mm256_set1_epi32((int)p[1]) };
 }
@@ -33,7 +33,7 @@ static void w_pack(uint32_t *d, const int8_t *w)
     memcpy(d, pairs, sizeof(pairs));
 }
 
-static inline __attribute__((always_inline)) ivec i_dot(ivec acc, win v, wvec w)
+INLINE ivec i_dot(ivec acc, win v, wvec w)
 {
     acc = _mm256_add_epi32(acc, _mm256_madd_epi16(v.even, w.even));
     return _mm256_add_epi32(acc, _mm256_madd_epi16(v.odd, w.odd));

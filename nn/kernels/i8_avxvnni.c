@@ -8,12 +8,7 @@
 #define BLOCK_C   4
 #define W_WORDS   1
 
-typedef ivec win, wvec;
-#define win_load(p)  i_load(p)
-#define w_load(p)    _mm256_set1_epi32((int)*(p))
-#define w_pack(d, w) memcpy(d, w, 4)
-
-static inline __attribute__((always_inline)) ivec i_dot(ivec acc, win v, wvec w)
+INLINE ivec i_dot(ivec acc, ivec v, ivec w)
 {
     __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(v), "x"(w));
     return acc;

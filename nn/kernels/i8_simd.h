@@ -2,27 +2,67 @@
  * Convolution in integers with vectors, written once for all instruction sets.
  *
  * The file that includes this defines
- *   ISA(name), ISA_NAME
- *   VL                       samples in a vector
- *   ivec, i_set1 (from memory), i_load, i_store_n (first n words), i_zero
- *   win, win_load            VL words of input as i_dot wants them
- *   wvec, w_load, W_WORDS    the weights of one plane for a word, broadcast, and their words
- *   w_pack(dst, w)           W_WORDS words from 4 weights
+ *   ISA(name), ISA_NAME, and what vec256.h or vec512.h have
+ *   ivec                     VW integers: samples
+ *   VI(op)                   name of an instruction on all bits of one
+ *   i_store_n                to memory, first n words
+ *   i_repeat                 128 bits, repeated
+ *   i_halves(a, b)           of 16 bits: four times a, four times b, repeated
  *   i_dot(acc, win, wvec)    acc + the four products of each word
- *   i_add, i_shift           sums; a vector shifted left by a number of bits
- *   i_bytes(a, shift, mult, low)  four vectors of sums to words of bytes; low (or NULL): fine
- *                            ones, the lower bits to *low
- *   i_float(a, scale, relu), f_store, f_store4
- *   i_part(v, low, k)        a tap's byte of a wide value, in place k of its word
- *   i_align(b, a, k)         words k to k + VL - 1 of a and b; or not at all
+ *   W_WORDS                  words of the weights of one plane for a word; where they are more than one:
+ *   win, win_load            VW words of input as i_dot wants them
+ *   wvec, w_load             weights, broadcast
+ *   w_pack(dst, w)           W_WORDS words from 4 weights
+ *   i_align(b, a, k)         words k to k + VW - 1 of a and b; or not at all
  *   BLOCK_S, BLOCK_C         vectors of samples and planes in registers at once
  */
 #include "nn/kernels/i8.h"
 
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 32")
+#define i_load(p)     VI(loadu)((const ivec *)(p))
+#define i_zero()      VI(setzero)()
+#define i_set1(p)     V(set1_epi32)((int)*(p))      /* from memory */
+#define i_add(a, b)   V(add_epi32)(a, b)
+#define i_shift(a, n) V(sll_epi32)(a, _mm_cvtsi32_si128(n))
+
+#if W_WORDS == 1
+typedef ivec win, wvec;
+#define win_load(p)  i_load(p)
+#define w_load(p)    i_set1(p)
+#define w_pack(d, w) memcpy(d, w, 4)
+#endif
+
+/* A tap's byte of a wide value, in place k of its word. */
+INLINE ivec i_part(ivec v, int low, int k)
+{
+    v = low ? VI(and)(v, V(set1_epi32)((1 << FSR_I8_LOW_BITS) - 1)) : V(srli_epi32)(v, FSR_I8_LOW_BITS);
+    return V(slli_epi32)(v, 8 * k);
+}
+
+/* Four vectors of sums to words of bytes; low (or NULL): fine ones, the lower bits to *low. Packing leaves
+ * four samples of each of the planes in 128 bits: a 4 x 4 transposition. */
+INLINE ivec i_bytes(const ivec *a, const int32_t *shift, const int16_t *mult, ivec *low)
+{
+    const ivec turn = i_repeat(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    const ivec m01  = i_halves(mult[0], mult[1]), m23 = i_halves(mult[2], mult[3]);
+    ivec s[4], p, q;
+
+    UNROLL for (int k = 0; k < 4; k++)
+        s[k] = V(srav_epi32)(a[k], V(set1_epi32)(shift[k]));
+    p = V(mulhrs_epi16)(V(packs_epi32)(s[0], s[1]), m01);
+    q = V(mulhrs_epi16)(V(packs_epi32)(s[2], s[3]), m23);
+    if (low) {
+        const ivec mask = V(set1_epi16)((1 << FSR_I8_LOW_BITS) - 1), top = V(set1_epi16)(FSR_I8_WIDE_MAX);
+
+        p    = V(max_epi16)(V(min_epi16)(p, top), i_zero());
+        q    = V(max_epi16)(V(min_epi16)(q, top), i_zero());
+        *low = V(shuffle_epi8)(V(packus_epi16)(VI(and)(p, mask), VI(and)(q, mask)), turn);
+        p    = V(srli_epi16)(p, FSR_I8_LOW_BITS);
+        q    = V(srli_epi16)(q, FSR_I8_LOW_BITS);
+    }
+    return V(shuffle_epi8)(V(packus_epi16)(p, q), turn);
+}
 
 /* [blocks of 4 planes, fine ones twice][kh][groups][kw][4 planes][W_WORDS] */
 static size_t packed_bytes(const FsrI8Conv *c)
@@ -49,11 +89,11 @@ static void unfold(const FsrI8Conv *c, const uint32_t *const *rows, int width, u
 
         for (int k = 0; k < 4; k++)
             src[k] = rows[t[k].row] + t[k].plane * c->in_pitch;
-        for (int x = 0; x < width + c->kw - 1; x += VL) {
+        for (int x = 0; x < width + c->kw - 1; x += VW) {
             ivec word = i_zero();
             UNROLL for (int k = 0; k < 4; k++)
-                word = i_or(word, i_part(i_load(src[k] + x), t[k].low, k));
-            i_store_n(dst + x, word, VL);
+                word = VI(or)(word, i_part(i_load(src[k] + x), t[k].low, k));
+            i_store_n(dst + x, word, VW);
         }
     }
 }
@@ -72,23 +112,25 @@ INLINE void store_floats(const Row *t, int o, int x, int n, ivec (*acc)[BLOCK_S]
     const FsrI8Conv *c = t->c;
     float *d = (float *)t->dst + (size_t)x * c->cout_stride + o;
 
-    UNROLL for (int s = 0; s < S; s++, d += VL * c->cout_stride) {
-        float lanes[4][VL];
-        fvec  v[4];
+    UNROLL for (int s = 0; s < S; s++, d += VW * c->cout_stride) {
+        float lanes[4][VW];
+        vec   v[4];
 
-        UNROLL for (int k = 0; k < N; k++)
-            v[k] = i_float(acc[k][s], c->scale + o + k, c->relu);
-        if (N == 4 && c->cout_stride == 4 && n >= VL) {
-            f_store4(d, v);
+        UNROLL for (int k = 0; k < N; k++) {
+            v[k] = v_mul(V(cvtepi32_ps)(acc[k][s]), v_set1(c->scale + o + k));
+            v[k] = c->relu ? v_max(v[k], v_zero()) : v[k];
+        }
+        if (N == 4 && c->cout_stride == 4 && n >= VW) {
+            v_store4(d, v);
             continue;
         }
-        if (N == 1 && c->cout_stride == 1 && n >= VL) {
-            f_store(d, v[0]);
+        if (N == 1 && c->cout_stride == 1 && n >= VW) {
+            v_store(d, v[0]);
             continue;
         }
         UNROLL for (int k = 0; k < N; k++)
-            f_store(lanes[k], v[k]);
-        for (int i = 0; i < VL && i < n; i++)
+            v_store(lanes[k], v[k]);
+        for (int i = 0; i < VW && i < n; i++)
             UNROLL for (int k = 0; k < N; k++)
                 d[(size_t)i * c->cout_stride + k] = lanes[k][i];
     }
@@ -103,7 +145,7 @@ INLINE void columns(const uint32_t *in, const uint32_t *w, size_t next, ivec (*a
     ivec v[BLOCK_S + 1];
 
     UNROLL for (int s = 0; s <= S; s++)
-        v[s] = i_load(in + s * VL);
+        v[s] = i_load(in + s * VW);
     UNROLL for (int kx = 0; kx < K; kx++)
         UNROLL for (int s = 0; s < S; s++) {
             ivec moved = i_align(v[s + 1], v[s], kx);
@@ -128,14 +170,12 @@ INLINE void sums(const Row *t, const uint32_t *w, int x, ivec (*acc)[BLOCK_S], c
             const uint32_t *in = t->rows[ky] + (size_t)g * t->pitch + x;
 
 #ifdef i_align
-            if (G == 1 && c->kw == 5) {
-                columns(in, w, next, acc, N, S, 5);
-                w += 5 * 4 * W_WORDS;
-                continue;
-            }
-            if (G == 1 && c->kw == 3) {
-                columns(in, w, next, acc, N, S, 3);
-                w += 3 * 4 * W_WORDS;
+            if (G == 1 && (c->kw == 3 || c->kw == 5)) {
+                if (c->kw == 3)
+                    columns(in, w, next, acc, N, S, 3);
+                else
+                    columns(in, w, next, acc, N, S, 5);
+                w += c->kw * 4 * W_WORDS;
                 continue;
             }
 #endif
@@ -143,7 +183,7 @@ INLINE void sums(const Row *t, const uint32_t *w, int x, ivec (*acc)[BLOCK_S], c
                 win v[BLOCK_S];
 
                 UNROLL for (int s = 0; s < S; s++)
-                    v[s] = win_load(in + s * VL);
+                    v[s] = win_load(in + s * VW);
                 UNROLL for (int k = 0; k < N; k++) {
                     wvec wv = w_load(w + k / G * next + k % G * W_WORDS);
                     UNROLL for (int s = 0; s < S; s++)
@@ -178,8 +218,8 @@ INLINE void block(const Row *t, int o, int place, int x, int n, const int N, con
     UNROLL for (int k = 0; k + 4 <= N; k += 4)
         UNROLL for (int s = 0; s < S; s++) {
             ivec four[4] = { acc[k][s], acc[k + 1][s], acc[k + 2][s], acc[k + 3][s] }, low;
-            uint32_t *p = d + (size_t)k / 4 * c->out_pitch + s * VL;
-            const int m = n - s * VL < VL ? n - s * VL : VL;
+            uint32_t *p = d + (size_t)k / 4 * c->out_pitch + s * VW;
+            const int m = n - s * VW < VW ? n - s * VW : VW;
 
             i_store_n(p, i_bytes(four, c->shift + o + k, c->mult + o + k, F ? &low : NULL), m);
             if (F)
@@ -205,7 +245,7 @@ INLINE void planes(const Row *t, int x, int n, const int S)
 #else
             block(t, o, place, x, n, 4, 1, 1);
             for (int s = 1; s < S; s++)
-                block(t, o, place, x + s * VL, n - s * VL, 4, 1, 1);
+                block(t, o, place, x + s * VW, n - s * VW, 4, 1, 1);
 #endif
             place += 2;
             o     += 4;
@@ -241,10 +281,10 @@ static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int 
         t.rows  = unfolded;
         t.pitch = c->scratch_pitch;
     }
-    for (; x + BLOCK_S * VL <= width; x += BLOCK_S * VL)
-        planes(&t, x, BLOCK_S * VL, BLOCK_S);
-    for (; x < width; x += VL)
-        planes(&t, x, width - x < VL ? width - x : VL, 1);
+    for (; x + BLOCK_S * VW <= width; x += BLOCK_S * VW)
+        planes(&t, x, BLOCK_S * VW, BLOCK_S);
+    for (; x < width; x += VW)
+        planes(&t, x, width - x < VW ? width - x : VW, 1);
 }
 
 const FsrI8Kernel ISA(fsr_i8) = { ISA_NAME, packed_bytes, pack, row };

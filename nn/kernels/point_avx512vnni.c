@@ -5,17 +5,7 @@
 #include "nn/kernels/point.h"
 #include "nn/kernels/vec512.h"
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 32")
-
 enum { BLOCK = 12 };                /* samples at once, with two vectors of planes each */
-
-/* gcc 12 copies the sum around its own intrinsic. */
-INLINE __m512i dot(__m512i acc, __m512i v, __m512i w)
-{
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(v), "v"(w));
-    return acc;
-}
 
 /* P samples (a multiple of 3, or 1), V vectors of planes from o on. */
 INLINE void block(const FsrPointConv *c, const uint8_t *src, float *dst, int o, const int P, const int V)
@@ -41,17 +31,17 @@ INLINE void block(const FsrPointConv *c, const uint8_t *src, float *dst, int o, 
             memcpy(&word, in[p / 3] + i + (size_t)(p % 3) * c->cin, sizeof(word));
             b = _mm512_set1_epi32(word);
             UNROLL for (int v = 0; v < V; v++)
-                acc[p][v] = dot(acc[p][v], b, wv[v]);
+                acc[p][v] = v_dot(acc[p][v], b, wv[v]);
         }
     }
     UNROLL for (int v = 0; v < V; v++) {
         const vec scale = v_load(c->scale + o + 16 * v), bias = v_load(c->bias + o + 16 * v);
 
         UNROLL for (int p = 0; p < P; p++) {
-            const vec sum = v_add(_mm512_mul_ps(_mm512_cvtepi32_ps(acc[p][v]), scale), bias);
+            const vec sum = v_add(v_mul(_mm512_cvtepi32_ps(acc[p][v]), scale), bias);
 
             v_store(dst + (size_t)p * c->cout + o + 16 * v,
-                    _mm512_min_ps(v_max(sum, v_set1(&c->low)), v_set1(&c->top)));
+                    v_min(v_max(sum, v_set1(&c->low)), v_set1(&c->top)));
         }
     }
 }

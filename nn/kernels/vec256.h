@@ -2,15 +2,13 @@
 #include <immintrin.h>
 #include <string.h>
 
+#define V(op) _mm256_##op
+#include "nn/kernels/vec.h"
+
 #define VW 8
 
 typedef __m256 vec;
-#define v_load(p)      _mm256_loadu_ps(p)
-#define v_store(p, v)  _mm256_storeu_ps(p, v)
-#define v_set1(p)      _mm256_broadcast_ss(p)
-#define v_add(a, b)    _mm256_add_ps(a, b)
-#define v_max(a, b)    _mm256_max_ps(a, b)
-#define v_zero()       _mm256_setzero_ps()
+#define v_set1(p) _mm256_broadcast_ss(p)
 #define v_store_bf16(p, v, n) ((void)(p), (void)(v), (void)(n))
 
 static inline void v_store_n(float *p, vec v, int n)
@@ -22,7 +20,7 @@ static inline void v_store_n(float *p, vec v, int n)
 }
 
 /* Sums of neighbouring lanes of two vectors, three rounds: lane i holds the sum of vector i. */
-static inline __attribute__((always_inline)) vec v_sums(const vec *a)
+INLINE vec v_sums(const vec *a)
 {
     vec b0 = _mm256_hadd_ps(a[0], a[1]), b1 = _mm256_hadd_ps(a[2], a[3]);
     vec b2 = _mm256_hadd_ps(a[4], a[5]), b3 = _mm256_hadd_ps(a[6], a[7]);
@@ -31,7 +29,7 @@ static inline __attribute__((always_inline)) vec v_sums(const vec *a)
     return _mm256_add_ps(_mm256_permute2f128_ps(c0, c1, 0x20), _mm256_permute2f128_ps(c0, c1, 0x31));
 }
 
-static inline __attribute__((always_inline)) void v_store4(float *p, const vec *v)
+INLINE void v_store4(float *p, const vec *v)
 {
     vec a = _mm256_unpacklo_ps(v[0], v[1]), b = _mm256_unpackhi_ps(v[0], v[1]);
     vec c = _mm256_unpacklo_ps(v[2], v[3]), d = _mm256_unpackhi_ps(v[2], v[3]);

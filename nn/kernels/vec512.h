@@ -1,20 +1,18 @@
 /* What conv_simd.h wants to know of 16 floats in an AVX-512 register, but for v_fma. */
 #include <immintrin.h>
 
+#define V(op) _mm512_##op
+#include "nn/kernels/vec.h"
+
 #define VW 16
 
 typedef __m512 vec;
-#define v_load(p)         _mm512_loadu_ps(p)
-#define v_store(p, v)     _mm512_storeu_ps(p, v)
 #define v_store_n(p, v, n) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (n)) - 1), v)
-#define v_set1(p)         _mm512_set1_ps(*(p))
-#define v_add(a, b)       _mm512_add_ps(a, b)
-#define v_max(a, b)       _mm512_max_ps(a, b)
-#define v_zero()          _mm512_setzero_ps()
+#define v_set1(p)          _mm512_set1_ps(*(p))
 
 /* Sums of neighbouring lanes of two vectors, by pairs, quarters and halves: after four
  * rounds lane i holds the sum of vector i. */
-static inline __attribute__((always_inline)) vec v_sums(const vec *a)
+INLINE vec v_sums(const vec *a)
 {
     vec b[8], c[4], d[2];
 
@@ -34,7 +32,7 @@ static inline __attribute__((always_inline)) vec v_sums(const vec *a)
                          _mm512_shuffle_f32x4(d[0], d[1], 0xdd));
 }
 
-static inline __attribute__((always_inline)) void v_store4(float *p, const vec *v)
+INLINE void v_store4(float *p, const vec *v)
 {
     vec a = _mm512_unpacklo_ps(v[0], v[1]), b = _mm512_unpackhi_ps(v[0], v[1]);
     vec c = _mm512_unpacklo_ps(v[2], v[3]), d = _mm512_unpackhi_ps(v[2], v[3]);
@@ -50,8 +48,15 @@ static inline __attribute__((always_inline)) void v_store4(float *p, const vec *
     _mm512_storeu_ps(p + 48, _mm512_shuffle_f32x4(g, h, 0xdd));
 }
 
+/* acc + the four products of bytes of each word (VNNI). gcc 12 copies the sum around its own intrinsic. */
+INLINE __m512i v_dot(__m512i acc, __m512i v, __m512i w)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(v), "v"(w));
+    return acc;
+}
+
 /* 16 floats to bfloat16, nearest even: one instruction, or written out without it. */
-static inline __attribute__((always_inline)) __m256i to_bf16(vec v)
+INLINE __m256i to_bf16(vec v)
 {
 #ifdef __AVX512BF16__
     return (__m256i)_mm512_cvtneps_pbh(v);
@@ -65,7 +70,7 @@ static inline __attribute__((always_inline)) __m256i to_bf16(vec v)
 }
 
 /* First n lanes, 8 or 16. */
-static inline __attribute__((always_inline)) void v_store_bf16(float *p, vec v, int n)
+INLINE void v_store_bf16(float *p, vec v, int n)
 {
     __m256i h = to_bf16(v);
 
