@@ -182,33 +182,3 @@ void fsr_ops_put(const FsrNnIO *io, int plane, int planes, int x, int y, int wid
         io->put(io->opaque, plane + c, x, y, width, 1, stride == 1 ? src : scratch, width);
     }
 }
-
-void fsr_ops_pool(FsrOp op, int first, float *dst, const float *src, int stride)
-{
-    for (int c = 0; c < stride; c++) {
-        const float v = src[c];
-        dst[c] = first ? v : op == FSR_OP_MAX_POOL ? (v > dst[c] ? v : dst[c]) : dst[c] + v;
-    }
-}
-
-void fsr_ops_scale(float *v, int n, float factor)
-{
-    for (int c = 0; c < n; c++)
-        v[c] *= factor;
-}
-
-void fsr_ops_mean(float *dst, const float *src, int stride, size_t n)
-{
-    for (int c = 0; c < stride; c++) {
-        double sum = 0;
-        for (size_t i = 0; i < n; i++)
-            sum += src[i * stride + c];
-        dst[c] = (float)(sum / n);
-    }
-}
-
-void fsr_ops_limit(float *v, size_t n, float top)
-{
-    for (size_t k = 0; k < n; k++)
-        v[k] = v[k] > top ? top : v[k];
-}

@@ -16,13 +16,6 @@ typedef struct FsrRow {
 void fsr_ops_arithmetic(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
                         const FsrRow *a, const FsrRow *b, int width);
 
-/* One more sample of a window: their maximum or sum so far. */
-void fsr_ops_pool(FsrOp op, int first, float *dst, const float *src, int stride);
-void fsr_ops_scale(float *v, int n, float factor);
-
-/* Mean of n samples. */
-void fsr_ops_mean(float *dst, const float *src, int stride, size_t n);
-
 /* n: a map or a Relu, float to float. */
 void fsr_ops_map(const FsrNode *n, float *dst, const float *src, int stride, int width);
 
@@ -41,8 +34,5 @@ void fsr_ops_get(const FsrNnIO *io, int plane, int planes, int x, int y, int wid
                  float *scratch);
 void fsr_ops_put(const FsrNnIO *io, int plane, int planes, int x, int y, int width, const float *src, int stride,
                  float *scratch);
-
-/* Nothing above top. */
-void fsr_ops_limit(float *v, size_t n, float top);
 
 #endif /* FASTSR_NN_OPS_H */

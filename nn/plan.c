@@ -19,7 +19,7 @@ enum {
 FsrSpan fsr_plan_span(const FsrPlan *p, int i, int j, int r)
 {
     const FsrNode *n  = &p->net->nodes[i];
-    const int      mt = p->nodes[i].margin.top, in_mt = p->nodes[n->in[j]].margin.top;
+    const int      mt = n->margin.top, in_mt = p->net->nodes[n->in[j]].margin.top;
     int            a  = r + in_mt - mt, rows = 1;
 
     if (p->whole)
@@ -33,6 +33,15 @@ FsrSpan fsr_plan_span(const FsrPlan *p, int i, int j, int r)
     return (FsrSpan){ a, a + rows - 1 };
 }
 
+/* This thread's processor time, nanoseconds. */
+static uint64_t now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + ts.tv_nsec;
+}
+
 void fsr_plan_demand(const FsrPlan *p, int *made, int i, int r, void *opaque, FsrMake *make)
 {
     const FsrNode      *n  = &p->net->nodes[i];
@@ -41,10 +50,15 @@ void fsr_plan_demand(const FsrPlan *p, int *made, int i, int r, void *opaque, Fs
     r = wn ? fsr_min(r, wn->h - 1) : r;
     while (made[i] <= r) {
         const int first = made[i], last = wn ? fsr_min(first + wn->band, wn->h) - 1 : first;
+        uint64_t  start = 0;
 
         for (int j = 0; j < n->nb_in; j++)
             fsr_plan_demand(p, made, n->in[j], fsr_plan_span(p, i, j, last).last, opaque, make);
+        if (p->node_ns)
+            start = now();
         make(opaque, i, first, last);
+        if (p->node_ns)
+            p->node_ns[i] += now() - start;
         made[i] = last + 1;
     }
 }
@@ -91,22 +105,14 @@ static void size_histories(FsrPlan *p)
 {
     for (int i = 0; i < p->net->nb_nodes && p->cols > 1; i++) {
         const FsrNode *n     = &p->net->nodes[i];
-        const int      right = p->nodes[i].margin.right / (n->op == FSR_OP_SHUFFLE ? n->block : 1);
+        const int      right = n->margin.right / (n->op == FSR_OP_SHUFFLE ? n->block : 1);
 
         for (int j = 0; j < n->nb_in; j++) {
-            FsrPlanNode *in = &p->nodes[n->in[j]];
+            int *history = &p->nodes[n->in[j]].history;
 
-            in->history = fsr_max(in->history, in->margin.right - right + n->pad_left);
+            *history = fsr_max(*history, p->net->nodes[n->in[j]].margin.right - right + n->pad_left);
         }
     }
-}
-
-uint64_t fsr_plan_clock(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + ts.tv_nsec;
 }
 
 int fsr_plan_pack(FsrPlan *p, int i, const float *weights, const float *bias)
@@ -154,8 +160,8 @@ static int lay_out(FsrPlan *p)
     for (int i = 0; i < p->net->nb_nodes; i++) {
         const FsrNode *n  = &p->net->nodes[i];
         FsrPlanNode   *pn = &p->nodes[i];
-        size_t width  = (size_t)p->tile_w * n->scale + pn->margin.left + pn->margin.right;
-        size_t height = (size_t)p->height * n->scale + pn->margin.top + pn->margin.bottom;     /* fsr_nn_run_rows */
+        size_t width  = (size_t)p->tile_w * n->scale + n->margin.left + n->margin.right;
+        size_t height = (size_t)p->height * n->scale + n->margin.top + n->margin.bottom;     /* fsr_nn_run_rows */
 
         /* one cache line more: rows of a power of two would fall into the same sets */
         pn->sub_pitch = (int)fsr_align16(width * pn->step + (pn->store ? FSR_I8_SLACK : 0)) + 16;
@@ -200,8 +206,6 @@ static int plan_strips(FsrPlan *p, int tile_w, int tile_h)
 {
     int ret;
 
-    for (int i = 0; i < p->net->nb_nodes; i++)
-        p->nodes[i].margin = p->net->nodes[i].margin;
     /* the pattern repeats; the halo and one period of every shuffle show all of it */
     fsr_plan_demand(p, p->workers[0].made, p->net->output, 2 * p->net->info.halo * p->net->info.scale + 64, p,
                     fsr_plan_rehearse);

@@ -24,7 +24,6 @@ typedef enum FsrStore {
 } FsrStore;
 
 typedef struct FsrPlanNode {
-    FsrMargin            margin;
     FsrStore             store;
     int                  from_floats;   /* made as a row of floats, then converted to integers */
     int                  subs;          /* rows of words that a row is made of; float: one */
@@ -93,9 +92,6 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
 
 /* Size of the planes of node i's value. */
 void fsr_plan_size(const FsrPlan *p, int i, int *w, int *h);
-
-/* This thread's processor time, nanoseconds. */
-uint64_t fsr_plan_clock(void);
 
 /* Picks the kernel for pn->shape of node i and packs its weights. -ENOMEM. */
 int fsr_plan_pack(FsrPlan *p, int i, const float *weights, const float *bias);

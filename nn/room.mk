@@ -19,7 +19,7 @@ $(O)/obj/nn/kernels/conv_bf16_half.o: private FSR_CFLAGS += -mavx2 -mavx512vl -m
 endif
 
 # additions and pixel shuffles are loops for the compiler to turn into vectors
-$(O)/obj/nn/ops.o $(O)/obj/nn/quant.o $(O)/obj/nn/resize.o: private FSR_CFLAGS += -O3
+$(O)/obj/nn/ops.o $(O)/obj/nn/quant.o $(O)/obj/nn/resize.o $(O)/obj/nn/whole_run.o: private FSR_CFLAGS += -O3
 
 LIB_SRC += nn/load_conv.c
 LIB_GEN += build/gen/onnx.pb-c.c

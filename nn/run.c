@@ -49,13 +49,13 @@ void fsr_nn_job_rect(const FsrPlan *p, int job, int *x, int *y, int *w, int *h)
  * rows in the ring begin: what the tile on the left made and this one needs comes first. */
 static int begin(const Job *t, int i)
 {
-    const FsrMargin *m = &t->p->nodes[i].margin;
+    const FsrMargin *m = &t->p->net->nodes[i].margin;
     return t->x ? t->x * t->p->net->nodes[i].scale + m->right : -m->left;
 }
 
 static int end(const Job *t, int i)
 {
-    return (t->x + t->width) * t->p->net->nodes[i].scale + t->p->nodes[i].margin.right;
+    return (t->x + t->width) * t->p->net->nodes[i].scale + t->p->net->nodes[i].margin.right;
 }
 
 static int origin(const Job *t, int i)
@@ -85,7 +85,7 @@ static void input_row(const Job *t, int r, Span s, float *dst)
 {
     const FsrPlan *p = t->p;
     const int  stride = t->pn->stride;
-    const int  y      = clamp(t->y - t->pn->margin.top + r, 0, p->height - 1);
+    const int  y      = clamp(t->y - t->n->margin.top + r, 0, p->height - 1);
     const int  first  = clamp(s.x, 0, p->width - 1), last = clamp(s.x + s.width - 1, 0, p->width - 1);
     const int  left   = fsr_max(first - s.x, 0), have = last - first + 1;
     float     *inside = dst + (size_t)left * stride;
@@ -145,13 +145,13 @@ static void concat_row(const Job *t, int r, Span s, float *dst)
 
 static void shuffle_row(const Job *t, int r, Span s, float *dst)
 {
-    const FsrPlanNode *in = &t->p->nodes[t->n->in[0]];
-    const int    b   = t->n->block;
-    const int    x   = s.x + in->margin.left * b;           /* never negative */
-    const FsrRow src = under(t, 0, r, x / b - in->margin.left);
+    const FsrMargin *in = &t->p->net->nodes[t->n->in[0]].margin;
+    const int        b  = t->n->block;
+    const int        x  = s.x + in->left * b;               /* never negative */
+    const FsrRow    src = under(t, 0, r, x / b - in->left);
 
     fsr_ops_shuffle(t->n, dst, t->pn->stride, src.data, src.stride, x % b,
-                    (r - t->pn->margin.top + in->margin.top * b) % b, s.width);
+                    (r - t->n->margin.top + in->top * b) % b, s.width);
 }
 
 /* Takes over from the tile on the left what this one needs of its row. */
@@ -189,7 +189,7 @@ static int column_wanted(const FsrNnTiles *w, int col, int first, int last)
 static FsrMargin near_margin(const Job *t, int i)
 {
     const FsrNet   *net = t->p->net;
-    const FsrMargin m   = t->p->nodes[i].margin;
+    const FsrMargin m   = net->nodes[i].margin;
     int most = t->wanted->halo * net->nodes[i].scale;
 
     for (int k = 0; net->nodes[i].op == FSR_OP_INPUT && k < net->nb_nodes; k++)
@@ -204,7 +204,7 @@ static void tile_rows(const Job *t, int i, int r, const FsrMargin *m, int near, 
 {
     const FsrNnTiles *w     = t->wanted;
     const int         scale = t->p->net->nodes[i].scale;
-    const int         y     = t->y * scale - t->p->nodes[i].margin.top + r;
+    const int         y     = t->y * scale - t->p->net->nodes[i].margin.top + r;
     const int         row0  = fsr_max(fsr_floor_div(y - m->bottom, scale), near ? 0 : t->y);
     const int         row1  = fsr_min(fsr_floor_div(y + m->top, scale), near ? t->p->height - 1 : t->y + t->height - 1);
 
@@ -291,12 +291,12 @@ static int repeats(const Job *t)
 static void make_once(Job *t, int r, Span s)
 {
     const FsrPlanNode *pn = t->pn;
-    const FsrMargin    in = t->p->nodes[0].margin;          /* as that of all inputs */
-    const int y     = t->y - pn->margin.top + r, stop = s.x + s.width;
-    const int first = fsr_max(s.x, pn->margin.right - in.right);
-    const int last  = fsr_max(first + 1, fsr_min(stop, t->p->width + in.left - pn->margin.left));
+    const FsrMargin    m  = t->n->margin, in = t->p->net->nodes[0].margin;      /* as that of all inputs */
+    const int y     = t->y - m.top + r, stop = s.x + s.width;
+    const int first = fsr_max(s.x, m.right - in.right);
+    const int last  = fsr_max(first + 1, fsr_min(stop, t->p->width + in.left - m.left));
 
-    if (r && (y <= pn->margin.bottom - in.bottom || y >= t->p->height + in.top - pn->margin.top)) {
+    if (r && (y <= m.bottom - in.bottom || y >= t->p->height + in.top - m.top)) {
         if (pn->ring_rows > 1)
             memcpy(sample(t, t->i, r, origin(t, t->i)), sample(t, t->i, r - 1, origin(t, t->i)),
                    pn->pitch * sizeof(float));
@@ -381,9 +381,8 @@ static void add_near(Job *t, int r, Span s, const FsrMargin *near)
 static void make_row(void *opaque, int i, int r, int last)
 {
     Job             *t      = opaque;
-    const uint64_t   start  = t->p->node_ns ? fsr_plan_clock() : 0;
     FsrParts        *l      = &t->w->parts[i];
-    const FsrMargin *margin = &t->p->nodes[i].margin, near = t->wanted && t->wanted->halo ? near_margin(t, i) : *margin;
+    const FsrMargin *margin = &t->p->net->nodes[i].margin, near = t->wanted && t->wanted->halo ? near_margin(t, i) : *margin;
     int first[2] = { 0 }, stop[2] = { 0 }, x = begin(t, i);
     Span s;
 
@@ -410,42 +409,31 @@ static void make_row(void *opaque, int i, int r, int last)
         }
     }
     keep_history(t, r);
-    if (t->p->node_ns)
-        t->p->node_ns[i] += fsr_plan_clock() - start;
 }
 
 static void deliver(const Job *t, int r)
 {
     const int i = t->p->net->output, y = t->y * t->p->net->info.scale + r;
+    const FsrNode *n = &t->p->net->nodes[i];
     int  first = 0, last = 0;
     Span s;
 
     if (t->wanted)
-        tile_rows(t, i, r, &t->p->nodes[i].margin, 0, &first, &last);
-    for (int x = begin(t, i); next_span(t, i, x, &t->p->nodes[i].margin, first, last, &s); x = s.x + s.width)
-        fsr_ops_put(t->io, 0, t->p->net->nodes[i].channels, s.x, y, s.width, sample(t, i, r, s.x),
+        tile_rows(t, i, r, &n->margin, 0, &first, &last);
+    for (int x = begin(t, i); next_span(t, i, x, &n->margin, first, last, &s); x = s.x + s.width)
+        fsr_ops_put(t->io, 0, n->channels, s.x, y, s.width, sample(t, i, r, s.x),
                     t->p->nodes[i].stride, t->w->memory + t->p->planar);
 }
 
-/* Whether anything is made in this tile: its columns and, at the input the most, the samples
- * right of them. */
+/* Whether anything is made in this tile: of the input, which has the largest margin. */
 static int tile_wanted(const Job *t)
 {
     const FsrNnTiles *w = t->wanted;
-    const FsrMargin  *m = &t->p->nodes[0].margin;
-    int top, bottom, left, right;
+    const int first = w ? fsr_max(fsr_floor_div(t->y - w->y, w->tile_h), 0) : 0;
+    const int last  = w ? fsr_min(fsr_floor_div(t->y + t->height - 1 - w->y, w->tile_h), w->rows - 1) : 0;
+    Span s;
 
-    if (!w)
-        return 1;
-    top    = fsr_max(fsr_floor_div(t->y - w->y, w->tile_h), 0);
-    bottom = fsr_min(fsr_floor_div(t->y + t->height - 1 - w->y, w->tile_h), w->rows - 1);
-    left   = fsr_max(fsr_floor_div(t->x - w->x, w->tile_w), 0);
-    right  = fsr_min(fsr_floor_div(fsr_min(t->x + t->width + m->left + m->right, t->p->width) - 1 - w->x,
-                           w->tile_w), w->cols - 1);
-    for (; left <= right; left++)
-        if (column_wanted(w, left, top, bottom))
-            return 1;
-    return 0;
+    return next_span(t, 0, begin(t, 0), &t->p->net->nodes[0].margin, first, last, &s);
 }
 
 int64_t fsr_nn_run_rows(FsrPlan *p, const FsrNnIO *io, const FsrNnTiles *wanted, int y, int height, int worker)

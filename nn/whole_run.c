@@ -1,4 +1,4 @@
-/* Runs the plan of a whole picture, band by band, from the output's demand. */
+/* Runs the plan of a whole picture, band by band, from the output's demand. Compiled with -O3, as ops.c. */
 #include "nn/ops.h"
 #include "nn/whole.h"
 
@@ -30,35 +30,33 @@ static float *under(const Job *t, int j, int r)
 
 /* ---- convolutions ----------------------------------------------------------------- */
 
-/* Rows a to b of the input, zeros around them, in the window. */
-static void fill_window(const Job *t, int a, int b)
+/* `width` samples of row y of the input from sample x on, zeros outside of the picture. */
+static void copy_padded(const Job *t, float *dst, int y, int x, int width)
 {
-    const size_t pitch = (size_t)t->wn->window_w * t->in->stride, left = (size_t)t->wn->pad_left * t->in->stride;
-    const size_t whole = (size_t)t->in->w * t->in->stride, have = pitch - left < whole ? pitch - left : whole;
-    float *dst = t->memory + t->p->whole->window;
+    const size_t size = t->in->stride * sizeof(*dst);
+    const int    left = fsr_min(fsr_max(-x, 0), width), have = fsr_max(fsr_min(t->in->w - x, width) - left, 0);
 
-    for (int r = a; r <= b; r++, dst += pitch) {
-        if (r < 0 || r >= t->in->h) {
-            memset(dst, 0, pitch * sizeof(*dst));
-            continue;
-        }
-        memset(dst, 0, left * sizeof(*dst));
-        memcpy(dst + left, under(t, 0, r), have * sizeof(*dst));
-        memset(dst + left + have, 0, (pitch - left - have) * sizeof(*dst));
+    if (y < 0 || y >= t->in->h) {
+        memset(dst, 0, width * size);
+        return;
     }
+    memset(dst, 0, left * size);
+    memcpy(dst + left * t->in->stride, under(t, 0, y) + (ptrdiff_t)(x + left) * t->in->stride, have * size);
+    memset(dst + (left + have) * t->in->stride, 0, (width - left - have) * size);
 }
 
 static void conv_run(const Job *t, const float *const *rows, float *dst, int width)
 {
-    const FsrPlanNode *pn = &t->p->nodes[t->i];
+    const FsrPlanNode *pn  = &t->p->nodes[t->i];
+    const size_t       len = (size_t)width * t->wn->stride;
 
     if (t->wn->dw_kernel) {
         t->wn->dw_kernel->row(&t->wn->dw, pn->packed, rows, dst, width);
         return;
     }
     pn->kernel->row(&pn->shape, pn->packed, rows, dst, width, t->memory + t->p->scratch);
-    if (t->n->top > 0)
-        fsr_ops_limit(dst, (size_t)width * t->wn->stride, t->n->top);
+    for (size_t k = 0; t->n->top > 0 && k < len; k++)
+        dst[k] = dst[k] > t->n->top ? t->n->top : dst[k];
 }
 
 /* 1x1 in place: all rows that lie together are one. */
@@ -79,22 +77,18 @@ static void conv_points(const Job *t, int first, int last)
 }
 
 /* Samples x to x + n - 1 of a row, some of their window outside of the picture. */
-static void conv_edge(const Job *t, const float *const *rows, float *dst, int x, int n)
+static void conv_edge(const Job *t, int top, float *dst, int x, int n)
 {
-    const FsrWholeNode *in = t->in;
-    const int    from  = x * t->n->sx - t->wn->pad_left, width = (n - 1) * t->n->sx + t->n->kw;
-    const int    left  = fsr_max(-from, 0), have = fsr_min(in->w - from, width) - left;
-    const size_t pitch = (size_t)width * in->stride, sample = in->stride * sizeof(float);
-    const float *windows[FSR_NN_MAX_KERNEL];
+    const int    width = (n - 1) * t->n->sx + t->n->kw;
+    const float *rows[FSR_NN_MAX_KERNEL];
     float       *to = t->memory + t->p->whole->window;
 
-    for (int k = 0; n > 0 && k < t->n->kh; k++, to += pitch) {
-        memset(to, 0, pitch * sizeof(*to));
-        memcpy(to + left * in->stride, rows[k] + (ptrdiff_t)(from + left) * in->stride, have * sample);
-        windows[k] = to;
+    for (int k = 0; n > 0 && k < t->n->kh; k++, to += (size_t)width * t->in->stride) {
+        copy_padded(t, to, top + k, x * t->n->sx - t->wn->pad_left, width);
+        rows[k] = to;
     }
     if (n > 0)
-        conv_run(t, windows, dst + (size_t)x * t->wn->stride, n);
+        conv_run(t, rows, dst + (size_t)x * t->wn->stride, n);
 }
 
 /* A row whose windows lie in the picture but for those at its ends. */
@@ -105,18 +99,18 @@ static void conv_in_place(const Job *t, int r)
     const int top = fsr_whole_span(t->p, t->i, 0, r).first;
     const int x0  = fsr_ceil_div(wn->pad_left, n->sx);
     const int x1  = fsr_min((in->w + wn->pad_left - n->kw) / n->sx + 1, wn->w);
-    const float *rows[FSR_NN_MAX_KERNEL], *inner[FSR_NN_MAX_KERNEL];
+    const float *rows[FSR_NN_MAX_KERNEL];
     float *dst = row_of(t, t->i, r);
 
     for (int k = 0; k < n->kh; k++) {
         const int y = top + k;
 
         rows[k]  = y < 0 || y >= in->h ? t->memory + t->p->whole->zeros : under(t, 0, y);
-        inner[k] = rows[k] + (size_t)(x0 * n->sx - wn->pad_left) * in->stride;
+        rows[k] += (size_t)(x0 * n->sx - wn->pad_left) * in->stride;
     }
-    conv_run(t, inner, dst + (size_t)x0 * wn->stride, x1 - x0);
-    conv_edge(t, rows, dst, 0, x0);
-    conv_edge(t, rows, dst, x1, wn->w - x1);
+    conv_run(t, rows, dst + (size_t)x0 * wn->stride, x1 - x0);
+    conv_edge(t, top, dst, 0, x0);
+    conv_edge(t, top, dst, x1, wn->w - x1);
 }
 
 static void conv_rows(Job *t, int first, int last)
@@ -124,7 +118,10 @@ static void conv_rows(Job *t, int first, int last)
     const FsrNode      *n  = t->n;
     const FsrWholeNode *wn = t->wn, *in = t->in;
     const int    a      = fsr_whole_span(t->p, t->i, 0, first).first;
-    const float *window = t->memory + t->p->whole->window, *rows[FSR_NN_MAX_KERNEL];
+    const int    b      = fsr_whole_span(t->p, t->i, 0, last).last;
+    const size_t pitch  = (size_t)wn->window_w * in->stride;
+    const float *rows[FSR_NN_MAX_KERNEL];
+    float       *window = t->memory + t->p->whole->window;
 
     if (!wn->window_w && n->kw == 1 && n->kh == 1 && in->w == wn->w && n->sy == 1) {
         conv_points(t, first, last);
@@ -134,14 +131,13 @@ static void conv_rows(Job *t, int first, int last)
         conv_in_place(t, r);
     if (wn->edges)
         return;
-    if (wn->window_w)
-        fill_window(t, a, fsr_whole_span(t->p, t->i, 0, last).last);
+    for (int y = a; wn->window_w && y <= b; y++)
+        copy_padded(t, window + (y - a) * pitch, y, -wn->pad_left, wn->window_w);
     for (int r = first; r <= last; r++) {
         const int top = fsr_whole_span(t->p, t->i, 0, r).first;
 
         for (int k = 0; k < n->kh; k++)
-            rows[k] = wn->window_w ? window + (size_t)(top - a + k) * wn->window_w * in->stride :
-                                     under(t, 0, top + k);
+            rows[k] = wn->window_w ? window + (top - a + k) * pitch : under(t, 0, top + k);
         conv_run(t, rows, row_of(t, t->i, r), wn->w);
     }
 }
@@ -251,6 +247,25 @@ static void transpose_row(const Job *t, int r, float *dst)
         memcpy(dst, under(t, 0, x) + (size_t)r * stride, stride * sizeof(*dst));
 }
 
+/* One more sample of a window: their maximum or sum so far. */
+static void add_to_pool(FsrOp op, int first, float *dst, const float *src, int stride)
+{
+    for (int c = 0; c < stride; c++) {
+        const float v = src[c];
+        dst[c] = first ? v : op == FSR_OP_MAX_POOL ? (v > dst[c] ? v : dst[c]) : dst[c] + v;
+    }
+}
+
+static void mean(float *dst, const float *src, int stride, size_t n)
+{
+    for (int c = 0; c < stride; c++) {
+        double sum = 0;
+        for (size_t i = 0; i < n; i++)
+            sum += src[i * stride + c];
+        dst[c] = (float)(sum / n);
+    }
+}
+
 static void pool_row(const Job *t, int r, float *dst)
 {
     const FsrNode      *n   = t->n;
@@ -268,10 +283,10 @@ static void pool_row(const Job *t, int r, float *dst)
                 const int y = top + ky * n->dy, sx = left + kx * n->dx;
 
                 if (y >= 0 && y < in->h && sx >= 0 && sx < in->w)
-                    fsr_ops_pool(n->op, !taps++, dst, under(t, 0, y) + (size_t)sx * in->stride, wn->stride);
+                    add_to_pool(n->op, !taps++, dst, under(t, 0, y) + (size_t)sx * in->stride, wn->stride);
             }
-        if (n->op == FSR_OP_AVERAGE_POOL)
-            fsr_ops_scale(dst, wn->stride, 1.0f / (n->count_pads ? wide * high : taps));
+        for (int c = 0; n->op == FSR_OP_AVERAGE_POOL && c < wn->stride; c++)
+            dst[c] *= 1.0f / (n->count_pads ? wide * high : taps);
     }
 }
 
@@ -318,7 +333,7 @@ static void other_row(const Job *t, int r, float *dst)
     case FSR_OP_RESHAPE:      reshape_row(t, r, dst);    break;
     case FSR_OP_TRANSPOSE:    transpose_row(t, r, dst);  break;
     case FSR_OP_GLOBAL_POOL:
-        fsr_ops_mean(dst, under(t, 0, 0), in->stride, (size_t)in->w * in->h);
+        mean(dst, under(t, 0, 0), in->stride, (size_t)in->w * in->h);
         break;
     case FSR_OP_MAX_POOL:
     case FSR_OP_AVERAGE_POOL: pool_row(t, r, dst);       break;
@@ -337,7 +352,6 @@ static void other_row(const Job *t, int r, float *dst)
 static void make(void *opaque, int i, int first, int last)
 {
     Job *t = opaque;
-    const uint64_t start = t->p->node_ns ? fsr_plan_clock() : 0;
 
     t->i  = i;
     t->n  = &t->p->net->nodes[i];
@@ -349,8 +363,6 @@ static void make(void *opaque, int i, int first, int last)
         for (int r = first; r <= last; r++)
             other_row(t, r, row_of(t, i, r));
     t->macs += fsr_node_macs(t->p->net, t->n) * t->wn->w * (last - first + 1);
-    if (t->p->node_ns)
-        t->p->node_ns[i] += fsr_plan_clock() - start;
 }
 
 static void deliver(void *opaque, int result, int r)
