@@ -53,9 +53,8 @@ int fsr_nn_isa_available(FsrIsa isa)
     case FSR_ISA_AVX2:
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case FSR_ISA_AVX512:
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx2") &&
-               __builtin_cpu_supports("fma");
+        return fsr_nn_isa_available(FSR_ISA_AVX2) && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
     case FSR_ISA_AVXVNNI:
         return fsr_nn_isa_available(FSR_ISA_AVX2) && has_avxvnni();
     case FSR_ISA_AVX512VNNI:

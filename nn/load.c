@@ -66,8 +66,7 @@ const OnnxAttr *fsr_load_find_attr(const OnnxNode *n, const char *name)
     return NULL;
 }
 
-/* fold: compute what is made of constants, else NULL. */
-static const OnnxTensor *find_constant(Loader *l, const char *name, int fold)
+const OnnxTensor *fsr_load_find_tensor(Loader *l, const char *name, FsrLoadFrom from)
 {
     for (int hop = 0; hop < MAX_IDENTITIES; hop++) {
         const OnnxTensor *t = find_initializer(l, name);
@@ -83,7 +82,7 @@ static const OnnxTensor *find_constant(Loader *l, const char *name, int fold)
             const OnnxAttr *a = fsr_load_find_attr(n, "value");
             return a ? a->t : NULL;
         }
-        if (fold && !strcmp(str(n->op_type), "DequantizeLinear") && !l->nodes[i].folded)
+        if (from == FSR_LOAD_COMPUTED && !strcmp(str(n->op_type), "DequantizeLinear") && !l->nodes[i].folded)
             l->nodes[i].folded = fsr_load_fold(l, n);
         if (l->nodes[i].folded)
             return l->nodes[i].folded;
@@ -94,16 +93,6 @@ static const OnnxTensor *find_constant(Loader *l, const char *name, int fold)
         name = str(n->input[0]);
     }
     return NULL;
-}
-
-const OnnxTensor *fsr_load_find_tensor(Loader *l, const char *name)
-{
-    return find_constant(l, name, 1);
-}
-
-const OnnxTensor *fsr_load_find_stored(Loader *l, const char *name)
-{
-    return find_constant(l, name, 0);
 }
 
 int fsr_load_tensor_count(const Loader *l, const OnnxTensor *t, int64_t *count)
@@ -252,7 +241,7 @@ int fsr_load_resolve(Loader *l, const char *value)
     for (i = 0; i < l->net->nb_inputs; i++)
         if (!strcmp(value, l->inputs[i]))
             return i;
-    if ((constant = fsr_load_find_tensor(l, value)))
+    if ((constant = fsr_load_find_tensor(l, value, FSR_LOAD_COMPUTED)))
         return fsr_load_add_const(l, value, constant);
     if ((i = fsr_load_find_producer(l, value)) < 0)
         return FAIL(l, -EINVAL, "nothing makes the tensor '%.80s'", value);
@@ -474,24 +463,14 @@ int fsr_nn_load(FsrNet **net, const void *onnx, size_t size, char *err, size_t e
     return ret;
 }
 
+/* Not more than one byte beyond what is allowed. */
 static int read_file(FILE *f, uint8_t **data, size_t *size)
 {
-    size_t room = 1 << 16, got;
-
-    *size = 0;
-    *data = NULL;
-    do {
-        uint8_t *grown = realloc(*data, room *= 2);
-        if (!grown)
-            return -ENOMEM;
-        *data  = grown;
-        errno  = 0;
-        got    = fread(*data + *size, 1, room - *size, f);
-        *size += got;
-        if (ferror(f))
-            return errno ? -errno : -EIO;
-    } while (*size == room && *size <= FSR_NN_MAX_BYTES);
-    return 0;
+    if (!(*data = malloc(FSR_NN_MAX_BYTES + 1)))
+        return -ENOMEM;
+    errno = 0;
+    *size = fread(*data, 1, FSR_NN_MAX_BYTES + 1, f);
+    return !ferror(f) ? 0 : errno ? -errno : -EIO;
 }
 
 int fsr_nn_load_file(FsrNet **net, const char *path, char *err, size_t err_size)

@@ -72,12 +72,10 @@ static inline int fsr_load_has_input(const OnnxNode *n, size_t i)
 
 const OnnxAttr *fsr_load_find_attr(const OnnxNode *n, const char *name);
 
-/* The constant behind a name: an initializer or a Constant, also through Identity nodes and
- * through a DequantizeLinear, whose result is computed. NULL: there is none. */
-const OnnxTensor *fsr_load_find_tensor(Loader *l, const char *name);
-
-/* The same without computing anything. */
-const OnnxTensor *fsr_load_find_stored(Loader *l, const char *name);
+/* The constant behind a name: an initializer or a Constant, also through Identity nodes. COMPUTED: also
+ * through a DequantizeLinear. NULL: there is none. */
+typedef enum FsrLoadFrom { FSR_LOAD_STORED, FSR_LOAD_COMPUTED } FsrLoadFrom;
+const OnnxTensor *fsr_load_find_tensor(Loader *l, const char *name, FsrLoadFrom from);
 
 /* Checks a tensor of floats and sets out to its values, in `memory`; their number or an error.
  * NUMBERS: also of uint8, int8 or int32. */

@@ -88,7 +88,7 @@ static int conv_bias(Loader *l, const OnnxNode *o, FsrNode *n)
 
     if (!fsr_load_has_input(o, 2))
         return (n->bias = fsr_alloc(&l->net->memory, n->channels * sizeof(*n->bias))) ? 0 : -ENOMEM;
-    if (!(b = fsr_load_find_tensor(l, o->input[2])))
+    if (!(b = fsr_load_find_tensor(l, o->input[2], FSR_LOAD_COMPUTED)))
         return REFUSE(l, o, -EINVAL, "bias '%.80s' is missing", o->input[2]);
     if (b->n_dims != 1 || b->dims[0] != n->channels)
         return REFUSE(l, o, -EINVAL, "bias must have %d values", n->channels);
@@ -117,7 +117,7 @@ static int spread_groups(Loader *l, const OnnxNode *o, FsrNode *n, int planes, i
 
 static int conv_weights(Loader *l, const OnnxNode *o, const OnnxTensor **w)
 {
-    if (!(*w = fsr_load_find_tensor(l, str(o->input[1]))))
+    if (!(*w = fsr_load_find_tensor(l, str(o->input[1]), FSR_LOAD_COMPUTED)))
         return REFUSE(l, o, -EINVAL, "weights '%.80s' are missing", str(o->input[1]));
     if ((*w)->n_dims != 4)
         return REFUSE(l, o, -ENOSYS, "weights have %zu dimensions, only 2-D convolutions (4) are supported",
@@ -245,12 +245,8 @@ static int transposed_attrs(Loader *l, const OnnxNode *o, FsrNode *n, Stretch *x
     if (ret < 0 || (ret = pair(l, o, "output_padding", 0, FSR_NN_MAX_KERNEL, &extra_x, &extra_y)) < 0 ||
         (ret = nb = fsr_load_ints(l, o, "output_shape", FSR_LOAD_NO_INPUT, shape, 4)) < 0)
         return ret;
-    x->k = n->kw;
-    y->k = n->kh;
-    x->s = n->sx;
-    y->s = n->sy;
-    x->dilation = n->dx;
-    y->dilation = n->dy;
+    *x = (Stretch){ .k = n->kw, .s = n->sx, .dilation = n->dx };
+    *y = (Stretch){ .k = n->kh, .s = n->sy, .dilation = n->dy };
     if (fsr_load_find_attr(o, "output_shape")) {
         const int64_t *size = shape + (nb == 4 ? 2 : 0);        /* with the batch and planes, or without */
 
@@ -275,7 +271,7 @@ static int transposed_attrs(Loader *l, const OnnxNode *o, FsrNode *n, Stretch *x
 
 int fsr_load_conv_transpose(Loader *l, const OnnxNode *o, int src)
 {
-    const OnnxTensor *w      = fsr_load_find_tensor(l, str(o->input[1]));
+    const OnnxTensor *w      = fsr_load_find_tensor(l, str(o->input[1]), FSR_LOAD_COMPUTED);
     const FsrNode    *in     = &l->net->nodes[src];
     const int64_t     groups = fsr_load_attr_int(o, "group", 1);
     Stretch  x, y;

@@ -164,7 +164,7 @@ static int fold_gather(Loader *l, const OnnxNode *o, Ints *out, int depth)
 static int fold(Loader *l, const char *name, Ints *out, int depth)
 {
     static const char *const same[] = { "Cast", "Identity", "Squeeze", "Unsqueeze" };
-    const OnnxTensor *t = fsr_load_find_stored(l, name);
+    const OnnxTensor *t = fsr_load_find_tensor(l, name, FSR_LOAD_STORED);
     const int         i = t ? -1 : fsr_load_find_producer(l, name);
     const OnnxNode   *o = i < 0 ? NULL : l->graph->node[i];
     const char       *op = o ? str(o->op_type) : "";

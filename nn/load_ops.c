@@ -189,7 +189,7 @@ static int is_per_plane(const OnnxTensor *t, int channels, int vector)
 int fsr_load_per_plane(Loader *l, const OnnxNode *o, size_t i, int channels, int vector, float *dst)
 {
     const char       *name = str(o->input[i]);
-    const OnnxTensor *t    = fsr_load_find_tensor(l, name);
+    const OnnxTensor *t    = fsr_load_find_tensor(l, name, FSR_LOAD_COMPUTED);
     float *v;
     int    ret;
 
@@ -232,7 +232,7 @@ static int add_leaky_relu(Loader *l, const OnnxNode *o, int src)
 
 static int add_prelu(Loader *l, const OnnxNode *o, int src)
 {
-    const OnnxTensor *slope = fsr_load_find_tensor(l, str(o->input[1]));
+    const OnnxTensor *slope = fsr_load_find_tensor(l, str(o->input[1]), FSR_LOAD_COMPUTED);
     FsrNode          *n;
 
     if (slope && !is_per_plane(slope, l->net->nodes[src].channels, 0))
@@ -321,7 +321,7 @@ static int add_arithmetic(Loader *l, const OnnxNode *o, int src)
 
     (void)src;
     for (int side = 0; side < 2; side++) {
-        const OnnxTensor *t = fsr_load_find_tensor(l, str(o->input[side]));
+        const OnnxTensor *t = fsr_load_find_tensor(l, str(o->input[side]), FSR_LOAD_COMPUTED);
         const int other = t ? fsr_load_resolve(l, str(o->input[!side])) : 0;
 
         if (other < 0)

@@ -32,8 +32,8 @@ int fsr_load_add_const(Loader *l, const char *name, const OnnxTensor *t)
 static int add_quantization(Loader *l, const OnnxNode *o, int src, FsrMap map, FsrNode **n, int *type)
 {
     const FsrNode    *in    = &l->net->nodes[src];
-    const OnnxTensor *scale = fsr_load_find_stored(l, str(o->input[1]));
-    const OnnxTensor *zero  = fsr_load_has_input(o, 2) ? fsr_load_find_stored(l, o->input[2]) : NULL;
+    const OnnxTensor *scale = fsr_load_find_tensor(l, str(o->input[1]), FSR_LOAD_STORED);
+    const OnnxTensor *zero  = fsr_load_has_input(o, 2) ? fsr_load_find_tensor(l, o->input[2], FSR_LOAD_STORED) : NULL;
     int64_t count;
     int     ret, axis;
 
@@ -86,7 +86,7 @@ OnnxTensor *fsr_load_fold(Loader *l, const OnnxNode *o)
     int64_t axis = fsr_load_attr_int(o, "axis", 1), inner = 1;
 
     for (size_t i = 0; i < 3 && fsr_load_has_input(o, i); i++)
-        if (!(in[i] = fsr_load_find_stored(l, o->input[i])) ||
+        if (!(in[i] = fsr_load_find_tensor(l, o->input[i], FSR_LOAD_STORED)) ||
             (n[i] = fsr_load_read_tensor(l, &l->temp, in[i], FSR_LOAD_NUMBERS, &v[i])) < 1)
             return NULL;
     x     = in[0];

@@ -31,7 +31,7 @@ static int resize_attrs(const Loader *l, const OnnxNode *o, int old, FsrResize *
 
 static int resize_scales(Loader *l, const OnnxNode *o, const char *name, FsrResize *r)
 {
-    const OnnxTensor *t = fsr_load_find_tensor(l, name);
+    const OnnxTensor *t = fsr_load_find_tensor(l, name, FSR_LOAD_COMPUTED);
     float *v;
     int    ret;
 
@@ -236,7 +236,7 @@ int fsr_load_reshape(Loader *l, const OnnxNode *o, int src)
 /* Weights [N][K] times alpha. */
 static int gemm_weights(Loader *l, const OnnxNode *o, FsrNode *n)
 {
-    const OnnxTensor *b = fsr_load_find_tensor(l, str(o->input[1]));
+    const OnnxTensor *b = fsr_load_find_tensor(l, str(o->input[1]), FSR_LOAD_COMPUTED);
     const float alpha = fsr_load_attr_float(o, "alpha", 1);
     const int   trans = fsr_load_attr_int(o, "transB", 0) != 0;
     float *v;
@@ -264,7 +264,7 @@ static int gemm_weights(Loader *l, const OnnxNode *o, FsrNode *n)
 /* C times beta as a node of its own; 0: there is none. */
 static int gemm_summand(Loader *l, const OnnxNode *o)
 {
-    const OnnxTensor *t = fsr_load_has_input(o, 2) ? fsr_load_find_tensor(l, o->input[2]) : NULL;
+    const OnnxTensor *t = fsr_load_has_input(o, 2) ? fsr_load_find_tensor(l, o->input[2], FSR_LOAD_COMPUTED) : NULL;
     const int at = t ? fsr_load_add_const(l, label(o), t) : 0;
     FsrNode  *c;
 

@@ -199,7 +199,7 @@ static int choose_formats(FsrPlan *p)
         pn->stride = pn->step = fsr_nn_stride(p->net->nodes[i].channels, pn->bf16);
         pn->subs   = 1;
     }
-    return p->precision == FSR_PRECISION_I8 ? fsr_quant_setup(p, p->isa) : 0;
+    return p->precision == FSR_PRECISION_I8 ? fsr_quant_setup(p) : 0;
 }
 
 static int plan_strips(FsrPlan *p, int tile_w, int tile_h)
@@ -260,7 +260,7 @@ static int build(FsrPlan *p, int whole, int tile_w, int tile_h, char *err, size_
         if ((ret = fsr_whole_setup(p, err, err_size)) < 0 && ret != -ENOMEM)
             return ret;
         if (ret >= 0 && integers)
-            ret = fsr_whole_quantize(p, p->isa);
+            ret = fsr_whole_quantize(p);
     } else if (ret >= 0) {
         ret = plan_strips(p, tile_w, tile_h);
     }

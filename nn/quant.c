@@ -618,7 +618,7 @@ static int set_sum(FsrPlan *p, int i)
     return 0;
 }
 
-static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const double *gains, FsrIsa isa)
+static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const double *gains)
 {
     const FsrNode *n  = &p->net->nodes[i];
     FsrPlanNode   *pn = &p->nodes[i];
@@ -630,7 +630,7 @@ static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
     if (!(pn->quant = fsr_alloc(&p->memory, sizeof(*pn->quant))) ||
         !(pn->quant->fine = fsr_alloc(&p->memory, blocks)))
         return -ENOMEM;
-    pn->quant->kernel  = fsr_nn_pick_i8(isa);
+    pn->quant->kernel  = fsr_nn_pick_i8(p->isa);
     pn->quant->is_conv = integer;
     if (pn->store != FSR_STORE_FLOAT) {
         pn->step = 1;
@@ -648,7 +648,7 @@ static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
     return pn->store == FSR_STORE_BYTES && !pn->from_floats ? set_sum(p, i) : 0;
 }
 
-int fsr_quant_setup(FsrPlan *p, FsrIsa isa)
+int fsr_quant_setup(FsrPlan *p)
 {
     const struct FsrRange *seen;
     double *gains = fsr_alloc(&p->temp, count_planes(p) * sizeof(*gains));
@@ -659,7 +659,7 @@ int fsr_quant_setup(FsrPlan *p, FsrIsa isa)
     choose_stores(p, seen);
     set_gains(p, gains);
     for (int i = 0; ret >= 0 && i < p->net->nb_nodes; i++)
-        ret = set_value(p, i, seen, gains, isa);
+        ret = set_value(p, i, seen, gains);
     return ret;
 }
 

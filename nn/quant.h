@@ -33,7 +33,7 @@ enum { FSR_ADD_BITS = 11 };
 
 /* Which values are integers, how, and with which weights: fills store, subs, step and quant of
  * p->nodes. Strides and first_plane must be there. */
-int fsr_quant_setup(FsrPlan *p, FsrIsa isa);
+int fsr_quant_setup(FsrPlan *p);
 
 /* Whether the file says what its values hold, so that nothing is measured. */
 int fsr_quant_recorded(const FsrNet *net);

@@ -41,7 +41,7 @@ struct FsrWhole {
 int  fsr_whole_setup(FsrPlan *p, char *err, size_t err_size);
 
 /* Puts those convolutions of a plan in floats into integers that win by it. */
-int  fsr_whole_quantize(FsrPlan *p, FsrIsa isa);
+int  fsr_whole_quantize(FsrPlan *p);
 
 int64_t fsr_whole_run(FsrPlan *p, const FsrNnIO *io);
 

@@ -48,7 +48,7 @@ static void set_steps(const FsrNode *in, int stride, const struct FsrRange *seen
 }
 
 /* Depthwise convolution i with bytes of these steps as results. */
-static void make_bytes(FsrPlan *p, int i, FsrIsa isa, const float *step)
+static void make_bytes(FsrPlan *p, int i, const float *step)
 {
     FsrWholeNode *wn = &p->whole->nodes[i];
     FsrPlanNode  *pn = &p->nodes[i];
@@ -59,7 +59,7 @@ static void make_bytes(FsrPlan *p, int i, FsrIsa isa, const float *step)
     wn->dw.bytes  = 1;
     wn->dw.lo     = 0;
     wn->dw.hi     = 255;
-    wn->dw_kernel = fsr_nn_pick_depthwise(isa, &wn->dw);
+    wn->dw_kernel = fsr_nn_pick_depthwise(p->isa, &wn->dw);
     wn->stride   /= 4;
     pn->pitch    /= 4;
 }
@@ -85,7 +85,7 @@ static void set_plane(const FsrNode *n, int o, int cin, FsrPointConv *c, const s
     c->bias[o]  = (float)bias;
 }
 
-static int set_conv(FsrPlan *p, int i, FsrIsa isa, const struct FsrRange *seen, const FsrPointKernel *kernel)
+static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen, const FsrPointKernel *kernel)
 {
     const FsrNode *n   = &p->net->nodes[i];
     FsrWholeNode  *wn  = &p->whole->nodes[i], *in = &p->whole->nodes[n->in[0]];
@@ -102,14 +102,14 @@ static int set_conv(FsrPlan *p, int i, FsrIsa isa, const struct FsrRange *seen, 
     set_steps(&p->net->nodes[n->in[0]], in->stride, seen, step);
     for (int o = 0; o < n->channels; o++)
         set_plane(n, o, p->net->nodes[n->in[0]].channels, c, seen, step);
-    make_bytes(p, n->in[0], isa, step);
+    make_bytes(p, n->in[0], step);
     wn->point = kernel;
     return 0;
 }
 
-int fsr_whole_quantize(FsrPlan *p, FsrIsa isa)
+int fsr_whole_quantize(FsrPlan *p)
 {
-    const FsrPointKernel  *kernel = fsr_nn_pick_point(isa);
+    const FsrPointKernel  *kernel = fsr_nn_pick_point(p->isa);
     const struct FsrRange *ranges;
     int ret;
 
@@ -120,7 +120,7 @@ int fsr_whole_quantize(FsrPlan *p, FsrIsa isa)
         const struct FsrRange *seen = ranges + p->nodes[p->net->nodes[i].in[0]].first_plane;
 
         if (fits(p, i) && seen->n) {
-            ret          = set_conv(p, i, isa, seen, kernel);
+            ret          = set_conv(p, i, seen, kernel);
             p->precision = FSR_PRECISION_I8;
         }
     }

@@ -13,7 +13,6 @@ typedef __m512i ivec;
 #define VI(op)             _mm512_##op##_si512
 #define i_repeat(v)        _mm512_broadcast_i32x4(v)
 #define i_halves(a, b)     _mm512_mask_set1_epi16(_mm512_set1_epi16(a), 0xf0f0f0f0, b)
-#define i_store_n(p, v, n) _mm512_mask_storeu_epi32(p, (__mmask16)((1u << (n)) - 1), v)
 #define i_align(b, a, k)   ((k) ? _mm512_alignr_epi32(b, a, (k)) : (a))
 #define i_dot(acc, v, w)   v_dot(acc, v, w)
 

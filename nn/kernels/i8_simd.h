@@ -5,7 +5,6 @@
  *   ISA(name), ISA_NAME, and what vec256.h or vec512.h have
  *   ivec                     VW integers: samples
  *   VI(op)                   name of an instruction on all bits of one
- *   i_store_n                to memory, first n words
  *   i_repeat                 128 bits, repeated
  *   i_halves(a, b)           of 16 bits: four times a, four times b, repeated
  *   i_dot(acc, win, wvec)    acc + the four products of each word
@@ -23,6 +22,7 @@
 #define i_load(p)     VI(loadu)((const ivec *)(p))
 #define i_zero()      VI(setzero)()
 #define i_set1(p)     V(set1_epi32)((int)*(p))      /* from memory */
+#define i_store_n(p, v, n) v_store_n((float *)(p), (vec)(v), n)
 #define i_add(a, b)   V(add_epi32)(a, b)
 #define i_shift(a, n) V(sll_epi32)(a, _mm_cvtsi32_si128(n))
 

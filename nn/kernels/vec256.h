@@ -11,11 +11,15 @@ typedef __m256 vec;
 #define v_set1(p) _mm256_broadcast_ss(p)
 #define v_store_bf16(p, v, n) ((void)(p), (void)(v), (void)(n))
 
-static inline void v_store_n(float *p, vec v, int n)
+INLINE void v_store_n(float *p, vec v, int n)
 {
     float lanes[8];
 
-    _mm256_storeu_ps(lanes, v);
+    if (n == 8) {
+        v_store(p, v);
+        return;
+    }
+    v_store(lanes, v);
     memcpy(p, lanes, n * sizeof(*p));
 }
 
