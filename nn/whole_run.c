@@ -30,33 +30,37 @@ static float *under(const Job *t, int j, int r)
 
 /* ---- convolutions ----------------------------------------------------------------- */
 
-/* `width` samples of row y of the input from sample x on, zeros outside of the picture. */
-static void copy_padded(const Job *t, float *dst, int y, int x, int width)
+/* Row y of the input; one of zeros outside of the picture, where that is NULL. */
+static const float *under_or(const Job *t, int y, const float *zeros)
 {
-    const size_t size = t->in->stride * sizeof(*dst);
-    const int    left = fsr_min(fsr_max(-x, 0), width), have = fsr_max(fsr_min(t->in->w - x, width) - left, 0);
+    return y < 0 || y >= t->in->h ? zeros : under(t, 0, y);
+}
 
-    if (y < 0 || y >= t->in->h) {
-        memset(dst, 0, width * size);
-        return;
-    }
-    memset(dst, 0, left * size);
-    memcpy(dst + left * t->in->stride, under(t, 0, y) + (ptrdiff_t)(x + left) * t->in->stride, have * size);
-    memset(dst + (left + have) * t->in->stride, 0, (width - left - have) * size);
+/* `width` samples of a row of the input (NULL: zeros) from sample x on, zeros at its sides. */
+static void copy_padded(const Job *t, float *dst, const float *row, int x, int width)
+{
+    const size_t stride = t->in->stride;
+    const int    left = fsr_min(fsr_max(-x, 0), width), have = row ? fsr_min(t->in->w - x, width) - left : 0;
+
+    memset(dst, 0, left * stride * sizeof(*dst));
+    if (have > 0)
+        memcpy(dst + left * stride, row + (x + left) * stride, have * stride * sizeof(*dst));
+    memset(dst + (left + have) * stride, 0, (width - left - have) * stride * sizeof(*dst));
 }
 
 static void conv_run(const Job *t, const float *const *rows, float *dst, int width)
 {
     const FsrPlanNode *pn  = &t->p->nodes[t->i];
     const size_t       len = (size_t)width * t->wn->stride;
+    const float        top = t->n->top;
 
     if (t->wn->dw_kernel) {
         t->wn->dw_kernel->row(&t->wn->dw, pn->packed, rows, dst, width);
         return;
     }
     pn->kernel->row(&pn->shape, pn->packed, rows, dst, width, t->memory + t->p->scratch);
-    for (size_t k = 0; t->n->top > 0 && k < len; k++)
-        dst[k] = dst[k] > t->n->top ? t->n->top : dst[k];
+    for (size_t k = 0; top > 0 && k < len; k++)
+        dst[k] = dst[k] > top ? top : dst[k];
 }
 
 /* 1x1 in place: all rows that lie together are one. */
@@ -77,18 +81,18 @@ static void conv_points(const Job *t, int first, int last)
 }
 
 /* Samples x to x + n - 1 of a row, some of their window outside of the picture. */
-static void conv_edge(const Job *t, int top, float *dst, int x, int n)
+static void conv_edge(const Job *t, const float *const *rows, float *dst, int x, int n)
 {
     const int    width = (n - 1) * t->n->sx + t->n->kw;
-    const float *rows[FSR_NN_MAX_KERNEL];
+    const float *windows[FSR_NN_MAX_KERNEL];
     float       *to = t->memory + t->p->whole->window;
 
     for (int k = 0; n > 0 && k < t->n->kh; k++, to += (size_t)width * t->in->stride) {
-        copy_padded(t, to, top + k, x * t->n->sx - t->wn->pad_left, width);
-        rows[k] = to;
+        copy_padded(t, to, rows[k], x * t->n->sx - t->wn->pad_left, width);
+        windows[k] = to;
     }
     if (n > 0)
-        conv_run(t, rows, dst + (size_t)x * t->wn->stride, n);
+        conv_run(t, windows, dst + (size_t)x * t->wn->stride, n);
 }
 
 /* A row whose windows lie in the picture but for those at its ends. */
@@ -99,18 +103,16 @@ static void conv_in_place(const Job *t, int r)
     const int top = fsr_whole_span(t->p, t->i, 0, r).first;
     const int x0  = fsr_ceil_div(wn->pad_left, n->sx);
     const int x1  = fsr_min((in->w + wn->pad_left - n->kw) / n->sx + 1, wn->w);
-    const float *rows[FSR_NN_MAX_KERNEL];
+    const float *rows[FSR_NN_MAX_KERNEL], *inner[FSR_NN_MAX_KERNEL];
     float *dst = row_of(t, t->i, r);
 
     for (int k = 0; k < n->kh; k++) {
-        const int y = top + k;
-
-        rows[k]  = y < 0 || y >= in->h ? t->memory + t->p->whole->zeros : under(t, 0, y);
-        rows[k] += (size_t)(x0 * n->sx - wn->pad_left) * in->stride;
+        rows[k]  = under_or(t, top + k, t->memory + t->p->whole->zeros);
+        inner[k] = rows[k] + (size_t)(x0 * n->sx - wn->pad_left) * in->stride;
     }
-    conv_run(t, rows, dst + (size_t)x0 * wn->stride, x1 - x0);
-    conv_edge(t, top, dst, 0, x0);
-    conv_edge(t, top, dst, x1, wn->w - x1);
+    conv_run(t, inner, dst + (size_t)x0 * wn->stride, x1 - x0);
+    conv_edge(t, rows, dst, 0, x0);
+    conv_edge(t, rows, dst, x1, wn->w - x1);
 }
 
 static void conv_rows(Job *t, int first, int last)
@@ -132,7 +134,7 @@ static void conv_rows(Job *t, int first, int last)
     if (wn->edges)
         return;
     for (int y = a; wn->window_w && y <= b; y++)
-        copy_padded(t, window + (y - a) * pitch, y, -wn->pad_left, wn->window_w);
+        copy_padded(t, window + (y - a) * pitch, under_or(t, y, NULL), -wn->pad_left, wn->window_w);
     for (int r = first; r <= last; r++) {
         const int top = fsr_whole_span(t->p, t->i, 0, r).first;
 
@@ -277,6 +279,7 @@ static void pool_row(const Job *t, int r, float *dst)
         const int wide = fsr_min(left + n->kw, in->w + wn->pad_right) - left;
         const int high = fsr_min(top + n->kh, in->h + wn->pad_bottom) - top;
         int       taps = 0;
+        float     factor;
 
         for (int ky = 0; ky < n->kh; ky++)
             for (int kx = 0; kx < n->kw; kx++) {
@@ -285,8 +288,9 @@ static void pool_row(const Job *t, int r, float *dst)
                 if (y >= 0 && y < in->h && sx >= 0 && sx < in->w)
                     add_to_pool(n->op, !taps++, dst, under(t, 0, y) + (size_t)sx * in->stride, wn->stride);
             }
-        for (int c = 0; n->op == FSR_OP_AVERAGE_POOL && c < wn->stride; c++)
-            dst[c] *= 1.0f / (n->count_pads ? wide * high : taps);
+        factor = n->op == FSR_OP_AVERAGE_POOL ? 1.0f / (n->count_pads ? wide * high : taps) : 1;
+        for (int c = 0; factor != 1 && c < wn->stride; c++)
+            dst[c] *= factor;
     }
 }
 
