@@ -45,8 +45,8 @@ static void add_bf16(int relu, uint16_t *dst, const uint16_t *a, const uint16_t 
     }
 }
 
-void fsr_ops_arithmetic(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
-                        const FsrRow *a, const FsrRow *b, int width)
+static void arithmetic(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride, const FsrRow *a,
+                       const FsrRow *b, int width)
 {
     const size_t n = (size_t)width * dst_stride;
 
@@ -68,7 +68,7 @@ static float clip(float v, float lo, float hi)
     return v > hi ? hi : v;
 }
 
-void fsr_ops_map(const FsrNode *n, float *dst, const float *src, int stride, int width)
+static void map(const FsrNode *n, float *dst, const float *src, int stride, int width)
 {
     const size_t len = (size_t)width * stride;
     const float *a = n->weights, *b = n->bias;
@@ -132,6 +132,16 @@ void fsr_ops_copy(float *dst, int dst_stride, const float *src, int src_stride, 
 {
     for (int x = 0; x < width; x++, dst += dst_stride, src += src_stride)
         memcpy(dst, src, planes * sizeof(*dst));
+}
+
+void fsr_ops_row(const FsrNode *n, float *dst, int dst_bf16, int dst_stride, const FsrRow *in, int width)
+{
+    if (fsr_is_binary(n->op))
+        arithmetic(n->op, n->relu, dst, dst_bf16, dst_stride, &in[0], &in[1], width);
+    else if (n->op != FSR_OP_CONCAT)
+        map(n, dst, in->data, dst_stride, width);
+    for (int j = 0; n->op == FSR_OP_CONCAT && j < n->nb_in; dst += in[j++].planes)
+        fsr_ops_copy(dst, dst_stride, in[j].data, in[j].stride, in[j].planes, width);
 }
 
 void fsr_ops_shuffle(const FsrNode *n, float *dst, int dst_stride, const float *src, int src_stride,

@@ -11,13 +11,10 @@ typedef struct FsrRow {
     int          bf16, planes, stride;
 } FsrRow;
 
-/* dst = a op b for `width` samples; one side may have a single plane, or a stride of 0 where all samples
- * are one. op: one of fsr_is_binary. dst has the planes of the larger side. */
-void fsr_ops_arithmetic(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
-                        const FsrRow *a, const FsrRow *b, int width);
-
-/* n: a map or a Relu, float to float. */
-void fsr_ops_map(const FsrNode *n, float *dst, const float *src, int stride, int width);
+/* `width` samples of n's value from those under them, one row for each input: n concatenates planes, is one of
+ * fsr_is_binary (there one side may have a single plane, or a stride of 0 where all samples are one), or a map or
+ * Relu, float to float. */
+void fsr_ops_row(const FsrNode *n, float *dst, int dst_bf16, int dst_stride, const FsrRow *in, int width);
 
 /* width samples of planes that lie `plane` words apart, side by side. */
 void fsr_ops_interleave(float *dst, const float *src, size_t plane, int planes, int stride, int width);

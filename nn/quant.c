@@ -590,7 +590,7 @@ static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
         c->fine[b] = 1;
     c->fine_bits = fine_bits(c);
     if (!(c->bias = fsr_alloc(&p->memory, padded * (3 * sizeof(int32_t) + sizeof(int16_t)))) ||
-        !(c->weights = fsr_alloc(&p->memory, pn->quant->kernel->packed_bytes(c))))
+        !(c->weights = fsr_alloc(&p->memory, fsr_i8_packed(pn->quant->kernel, c))))
         return -ENOMEM;
     c->shift  = c->bias + padded;
     c->scale  = (float *)(c->shift + padded);
@@ -605,15 +605,18 @@ static int set_sum(FsrPlan *p, int i)
     const FsrQuant *a = p->nodes[n->in[0]].quant, *b = p->nodes[n->in[1]].quant;
     const int       planes = (n->channels + 3) / 4 * 4;
 
-    if (!(q->offset = fsr_alloc(&p->memory, planes * (sizeof(*q->offset) + 2 * sizeof(*q->ratio)))))
+    if (!(q->offset = fsr_alloc(&p->memory, 4 * planes * (sizeof(*q->offset) + 2 * sizeof(*q->ratio[0])))))
         return -ENOMEM;
-    q->ratio = (int16_t *)(q->offset + planes);
-    for (int c = 0; c < n->channels; c++) {
+    q->ratio[0] = (int16_t *)(q->offset + 4 * planes);
+    q->ratio[1] = q->ratio[0] + 4 * planes;
+    for (int k = 0; k < 4 * n->channels; k++) {
+        const int c = k / 4, at = c / 4 * 16 + k % 4 * 4 + c % 4;
+
         q->step[c] = fmaxf(q->step[c], fmaxf(a->step[c], b->step[c]) / 15);
-        q->ratio[2 * c]     = (int16_t)round_to(a->step[c] / q->step[c] * (1 << FSR_ADD_BITS), 32767);
-        q->ratio[2 * c + 1] = (int16_t)round_to(b->step[c] / q->step[c] * (1 << FSR_ADD_BITS), 32767);
-        q->offset[c] = (int32_t)round_to((a->low[c] + b->low[c] - q->low[c]) / q->step[c] *
-                                         (1 << FSR_ADD_BITS), 1 << 29) + (1 << (FSR_ADD_BITS - 1));
+        q->ratio[0][at] = (int16_t)round_to(a->step[c] / q->step[c] * (1 << FSR_ADD_BITS), 32767);
+        q->ratio[1][at] = (int16_t)round_to(b->step[c] / q->step[c] * (1 << FSR_ADD_BITS), 32767);
+        q->offset[at] = (int32_t)round_to((a->low[c] + b->low[c] - q->low[c]) / q->step[c] *
+                                          (1 << FSR_ADD_BITS), 1 << 29) + (1 << (FSR_ADD_BITS - 1));
     }
     return 0;
 }
@@ -719,17 +722,8 @@ static void add_bytes(uint8_t *restrict d, const uint8_t *restrict a, const uint
 void fsr_quant_add(const FsrQuant *q, int planes, const uint32_t *a, int a_pitch, const uint32_t *b,
                    int b_pitch, uint32_t *dst, int pitch, int width)
 {
-    for (int g = 0; g < planes; g += 4, a += a_pitch, b += b_pitch, dst += pitch) {
-        int16_t ra[16], rb[16];                         /* of four samples, for vectors */
-        int32_t offset[16];
-
-        for (int k = 0; k < 16; k++) {
-            ra[k]     = q->ratio[2 * (g + k % 4)];
-            rb[k]     = q->ratio[2 * (g + k % 4) + 1];
-            offset[k] = q->offset[g + k % 4];
-        }
+    for (int g = 0; g < planes; g += 4, a += a_pitch, b += b_pitch, dst += pitch)
         for (int x = 0; x < width; x += 4)
-            add_bytes((uint8_t *)(dst + x), (const uint8_t *)(a + x), (const uint8_t *)(b + x), ra, rb, offset,
-                      width - x < 4 ? 4 * (width - x) : 16);
-    }
+            add_bytes((uint8_t *)(dst + x), (const uint8_t *)(a + x), (const uint8_t *)(b + x), q->ratio[0] + 4 * g,
+                      q->ratio[1] + 4 * g, q->offset + 4 * g, width - x < 4 ? 4 * (width - x) : 16);
 }

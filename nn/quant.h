@@ -25,8 +25,9 @@ struct FsrQuant {
     int          is_conv;           /* conv: done in integers */
     FsrI8Conv    conv;
     const FsrI8Kernel *kernel;
-    int16_t     *ratio;             /* add: (a, b) factors of each plane, 2^-FSR_ADD_BITS */
-    int32_t     *offset;            /* add: with the half of rounding */
+    /* add: for vectors [blocks of 4 planes][4 samples, all the same][4] */
+    int16_t     *ratio[2];          /* factors of both sides, 2^-FSR_ADD_BITS */
+    int32_t     *offset;            /* with the half of rounding */
 };
 
 enum { FSR_ADD_BITS = 11 };

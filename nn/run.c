@@ -121,26 +121,20 @@ static FsrRow under(const Job *t, int j, int r, int x)
                      t->p->net->nodes[k].channels, in->stride };
 }
 
-static void arithmetic_row(const Job *t, int r, Span s, float *dst)
+/* What makes samples of those under them; of bytes only sums. */
+static void other_row(const Job *t, int r, Span s, float *dst)
 {
-    const FsrPlanNode *pn = t->pn, *in[2] = { &t->p->nodes[t->n->in[0]], &t->p->nodes[t->n->in[1]] };
-    const FsrRow a = under(t, 0, r, s.x), b = under(t, 1, r, s.x);
+    const FsrPlanNode *pn = t->pn;
+    FsrRow in[FSR_NN_MAX_INPUTS];
 
+    for (int j = 0; j < t->n->nb_in; j++)
+        in[j] = under(t, j, r, s.x);
     if (pn->store == FSR_STORE_BYTES)
-        fsr_quant_add(pn->quant, t->n->channels, (const uint32_t *)a.data, in[0]->sub_pitch,
-                      (const uint32_t *)b.data, in[1]->sub_pitch, (uint32_t *)dst, pn->sub_pitch, s.width);
+        fsr_quant_add(pn->quant, t->n->channels, (const uint32_t *)in[0].data, t->p->nodes[t->n->in[0]].sub_pitch,
+                      (const uint32_t *)in[1].data, t->p->nodes[t->n->in[1]].sub_pitch, (uint32_t *)dst,
+                      pn->sub_pitch, s.width);
     else
-        fsr_ops_arithmetic(t->n->op, t->n->relu, dst, pn->bf16, pn->stride, &a, &b, s.width);
-}
-
-static void concat_row(const Job *t, int r, Span s, float *dst)
-{
-    for (int j = 0; j < t->n->nb_in; j++) {
-        const FsrRow src = under(t, j, r, s.x);
-
-        fsr_ops_copy(dst, t->pn->stride, src.data, src.stride, src.planes, s.width);
-        dst += src.planes;
-    }
+        fsr_ops_row(t->n, dst, pn->bf16, pn->stride, in, s.width);
 }
 
 static void shuffle_row(const Job *t, int r, Span s, float *dst)
@@ -258,16 +252,8 @@ static void make_span(Job *t, int r, Span s)
     switch (n->op) {
     case FSR_OP_INPUT:   input_row(t, r, s, dst); break;
     case FSR_OP_CONV:    conv_row(t, r, s, dst); break;
-    case FSR_OP_ADD:
-    case FSR_OP_SUB:
-    case FSR_OP_MUL:     arithmetic_row(t, r, s, dst); break;
-    case FSR_OP_RELU:
-    case FSR_OP_MAP:
-        fsr_ops_map(n, dst, under(t, 0, r, s.x).data, pn->stride, s.width);
-        break;
     case FSR_OP_SHUFFLE: shuffle_row(t, r, s, dst); break;
-    case FSR_OP_CONCAT:  concat_row(t, r, s, dst);  break;
-    default:             break;                         /* whole networks only */
+    default:             other_row(t, r, s, dst); break;
     }
     if (dst != ring)
         (pn->store == FSR_STORE_WIDE ? fsr_quant_row : fsr_quant_bytes)(pn->quant, n->channels, dst, pn->stride,
@@ -321,21 +307,15 @@ static Span whole_blocks(const Job *t, Span s)
     return (Span){ x, fsr_min(fsr_ceil_div(s.x + s.width - first, block) * block + first, end(t, t->i)) - x };
 }
 
-static void clear(const Job *t, int r, int x, int stop)
-{
-    const FsrPlanNode *pn = t->pn;
-
-    for (int k = 0; k < pn->subs && x < stop; k++)
-        memset(sample(t, t->i, r, x) + k * pn->sub_pitch, 0, (size_t)(stop - x) * pn->step * sizeof(float));
-}
-
 static void make_part(Job *t, int r, const struct FsrPart *part)
 {
     const Span s = { part->x, part->width };
 
+    for (int k = 0; part->zero && k < t->pn->subs; k++)
+        memset(sample(t, t->i, r, s.x) + k * t->pn->sub_pitch, 0, (size_t)s.width * t->pn->step * sizeof(float));
     if (part->zero)
-        clear(t, r, s.x, s.x + s.width);
-    else if (repeats(t))
+        return;
+    if (repeats(t))
         make_once(t, r, s);
     else
         make_span(t, r, s);

@@ -146,18 +146,18 @@ static void conv_rows(Job *t, int first, int last)
 
 /* ---- the others: row r into dst ------------------------------------------------------ */
 
-static void arithmetic_row(const Job *t, int r, float *dst)
+/* What makes samples of those under them; values of a single row or sample serve all of them. */
+static void plain_row(const Job *t, int r, float *dst)
 {
-    const FsrNode *n = t->n;
-    FsrRow side[2];
+    FsrRow under_it[2];
 
-    for (int j = 0; j < 2; j++) {
-        const FsrWholeNode *in = &t->p->whole->nodes[n->in[j]];
+    for (int j = 0; j < t->n->nb_in; j++) {
+        const FsrWholeNode *in = &t->p->whole->nodes[t->n->in[j]];
 
-        side[j] = (FsrRow){ under(t, j, in->h == 1 ? 0 : r), 0, t->p->net->nodes[n->in[j]].channels,
-                            in->w == t->wn->w ? in->stride : 0 };
+        under_it[j] = (FsrRow){ under(t, j, in->h == 1 ? 0 : r), 0, t->p->net->nodes[t->n->in[j]].channels,
+                                in->w == t->wn->w ? in->stride : 0 };
     }
-    fsr_ops_arithmetic(n->op, n->relu, dst, 0, t->wn->stride, &side[0], &side[1], t->wn->w);
+    fsr_ops_row(t->n, dst, 0, t->wn->stride, under_it, t->wn->w);
 }
 
 static void concat_row(const Job *t, int r, float *dst)
@@ -345,11 +345,7 @@ static void other_row(const Job *t, int r, float *dst)
         src = under(t, 0, r);
         conv_run(t, &src, dst, 1);
         break;
-    case FSR_OP_RELU:
-    case FSR_OP_MAP:
-        fsr_ops_map(n, dst, under(t, 0, r), wn->stride, wn->w);
-        break;
-    default:                  arithmetic_row(t, r, dst); break;
+    default:                  plain_row(t, r, dst);      break;
     }
 }
 

@@ -57,7 +57,7 @@ typedef struct FsrI8Conv {
 
 typedef struct FsrI8Kernel {
     const char *name;
-    size_t (*packed_bytes)(const FsrI8Conv *c);
+    int    words;               /* that the weights of one plane for a word take when packed */
     /* weights: [blocks of 4 planes; a fine one twice: upper, lower][4][kh][groups][kw][4];
      * dst is 64-byte aligned */
     void   (*pack)(const FsrI8Conv *c, const int8_t *weights, void *dst);
@@ -85,6 +85,12 @@ static inline int fsr_i8_place(const FsrI8Conv *c, int b)
 static inline size_t fsr_i8_taps(const FsrI8Conv *c)
 {
     return (size_t)c->kh * c->groups * c->kw;
+}
+
+/* Bytes that packed weights take. */
+static inline size_t fsr_i8_packed(const FsrI8Kernel *k, const FsrI8Conv *c)
+{
+    return fsr_i8_place(c, fsr_i8_blocks(c)) * fsr_i8_taps(c) * 16 * k->words;
 }
 
 extern const FsrI8Kernel fsr_i8_c, fsr_i8_avx2, fsr_i8_avxvnni, fsr_i8_avx512vnni;

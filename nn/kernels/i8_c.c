@@ -3,14 +3,9 @@
 
 #include <string.h>
 
-static size_t packed_bytes(const FsrI8Conv *c)
-{
-    return fsr_i8_place(c, fsr_i8_blocks(c)) * fsr_i8_taps(c) * 16;
-}
-
 static void pack(const FsrI8Conv *c, const int8_t *weights, void *dst)
 {
-    memcpy(dst, weights, packed_bytes(c));
+    memcpy(dst, weights, fsr_i8_packed(&fsr_i8_c, c));
 }
 
 static void unfold(const FsrI8Conv *c, const uint32_t *const *rows, int width, uint32_t *dst)
@@ -98,4 +93,4 @@ static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int 
                 store_byte(c, dst, x, fsr_i8_place(c, o / 4) + part, o, 0);
 }
 
-const FsrI8Kernel fsr_i8_c = { "i8 c", packed_bytes, pack, row };
+const FsrI8Kernel fsr_i8_c = { "i8 c", 1, pack, row };

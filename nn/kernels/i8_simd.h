@@ -65,11 +65,6 @@ INLINE ivec i_bytes(const ivec *a, const int32_t *shift, const int16_t *mult, iv
 }
 
 /* [blocks of 4 planes, fine ones twice][kh][groups][kw][4 planes][W_WORDS] */
-static size_t packed_bytes(const FsrI8Conv *c)
-{
-    return fsr_i8_place(c, fsr_i8_blocks(c)) * fsr_i8_taps(c) * 16 * W_WORDS;
-}
-
 static void pack(const FsrI8Conv *c, const int8_t *weights, void *dst)
 {
     const size_t taps = fsr_i8_taps(c);
@@ -287,4 +282,4 @@ static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int 
         planes(&t, x, width - x < VW ? width - x : VW, 1);
 }
 
-const FsrI8Kernel ISA(fsr_i8) = { ISA_NAME, packed_bytes, pack, row };
+const FsrI8Kernel ISA(fsr_i8) = { ISA_NAME, W_WORDS, pack, row };

@@ -118,7 +118,7 @@ static uint32_t *run(const FsrI8Kernel *k, Case *t, size_t words)
 {
     uint32_t *dst = marked(words + 2 * GUARD), *scratch = zeroed((size_t)t->c.groups * t->c.scratch_pitch * 4);
 
-    t->c.weights = zeroed(k->packed_bytes(&t->c));
+    t->c.weights = zeroed(fsr_i8_packed(k, &t->c));
     k->pack(&t->c, t->w, t->c.weights);
     k->row(&t->c, (const uint32_t *const *)t->rows, dst + GUARD, t->width, scratch);
     free(t->c.weights);
