@@ -140,8 +140,8 @@ static void note_done(FsrEngine *e, const FsrNode *n)
     limit_kept(e);
 }
 
-/* Remove nodes that nobody needs: shown, no state kept, not to be repeated any more, and their
- * number settled, so that what they hold about the decoder's picture buffer has been used. */
+/* Remove nodes that nobody needs: shown, no state kept, a repetition or not to be repeated any more, and
+ * their number settled, so that what they hold about the decoder's picture buffer has been used. */
 static void prune(FsrEngine *e)
 {
     FsrNode **p = &e->head, *last = NULL;
@@ -149,7 +149,7 @@ static void prune(FsrEngine *e)
     while (*p) {
         FsrNode *n = *p;
 
-        const int over = n->emitted && !n->kept && n->next && !n->next->duplicate;
+        const int over = n->emitted && !n->kept && n->next && (n->duplicate || !n->next->duplicate);
 
         if (over)
             drop_state(n);      /* its number may not be settled yet */

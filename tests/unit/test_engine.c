@@ -354,6 +354,25 @@ static void memory_is_bounded(void **state)
     }
 }
 
+/* A picture that stands: shown again and again, each time costs no more memory. */
+static void standing_picture_is_bounded(void **state)
+{
+    const uint8_t repeat[SIM_MAX] = { [3] = 200, [4] = 100 };
+
+    (void)state;
+    for (int k = 0; k < 5; k++) {
+        Sim    *s = sim_structure(k, 48, 32);
+        SimRun *r = sim_run(s, &(SimConfig){ .fill = FSR_FILL_DETAIL, .repeat = repeat });
+        size_t  most = 0;
+
+        for (int i = 0; i < r->pushed; i++)
+            most = r->bytes[i] > most ? r->bytes[i] : most;
+        assert_in_range(most, r->bytes[0], 24 * r->bytes[0]);
+        sim_end(r);
+        sim_free(s);
+    }
+}
+
 /* A reference that never comes, in a stream whose other pictures are ready at once. */
 static void waiting_is_bounded(void **state)
 {
@@ -614,6 +633,7 @@ int main(void)
         cmocka_unit_test(missing_record_in_a_group),
         cmocka_unit_test(mutated_records),
         cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(standing_picture_is_bounded),
         cmocka_unit_test(waiting_is_bounded),
         cmocka_unit_test(vectors_matter),
         cmocka_unit_test(lying_vectors),
