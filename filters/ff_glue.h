@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -177,12 +178,15 @@ static void fsr_stats_begin(const FsrStatsFile *s, int64_t frame, const AVFrame 
     fprintf(s->file, "%"PRId64",%s,%d,%c,", frame, pts, st->key, st->type);
 }
 
-static void fsr_stats_close(AVFilterContext *ctx, FsrStatsFile *s, const char *path, int failed)
+/* frames: how many lines it has. A file without any does not take the place of what was there. */
+static void fsr_stats_close(AVFilterContext *ctx, FsrStatsFile *s, const char *path, int64_t frames, int failed)
 {
     if (s->file) {
         failed |= ferror(s->file);
         failed |= fclose(s->file);
-        if (failed)
+        if (!frames && strcmp(s->part, path))
+            unlink(s->part);
+        else if (failed)
             av_log(ctx, AV_LOG_WARNING, "The statistics in %s are incomplete\n", s->part);
         else if (rename(s->part, path))
             av_log(ctx, AV_LOG_ERROR, "Cannot rename %s to %s\n", s->part, path);

@@ -292,7 +292,7 @@ static av_cold void uninit(AVFilterContext *ctx)
     fsr_engine_free(&s->glue.engine);
     fsr_nn_free(&s->net);
     fsr_frame_motion_free(&s->motion);
-    fsr_stats_close(ctx, &s->stats_file, s->stats, s->glue.failed);
+    fsr_stats_close(ctx, &s->stats_file, s->stats, s->glue.frames, s->glue.failed);
 }
 
 static const AVFilterPad fastdepth_inputs[] = {

@@ -273,7 +273,7 @@ static av_cold void uninit(AVFilterContext *ctx)
     fsr_nn_free(&s->net);
     fsr_nn_free(&s->key_net);
     fsr_frame_motion_free(&s->motion);
-    fsr_stats_close(ctx, &s->stats_file, s->stats, s->glue.failed);
+    fsr_stats_close(ctx, &s->stats_file, s->stats, s->glue.frames, s->glue.failed);
 }
 
 static const AVFilterPad fastsr_inputs[] = {

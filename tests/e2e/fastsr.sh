@@ -173,6 +173,12 @@ fails_cleanly "truncated model" "cut.onnx" $FFMPEG -v error -i "$CLIP" -vf fasts
 head -c 5000 /dev/zero >"$TMP/zero.onnx"
 fails_cleanly "a model that is none" "zero.onnx" $FFMPEG -v error -i "$CLIP" -vf fastsr=model="$TMP/zero.onnx" -f null -
 fails_cleanly "statistics to nowhere" "Cannot write" $FFMPEG -v error -i "$CLIP" -vf fastsr=stats=/nonexistent/s.csv -f null -
+echo old >"$TMP/old.csv"
+for f in fastsr=model=nowhere.onnx fastsr=fill=fuse:model=none fastdepth=model=nowhere.onnx; do
+    $FFMPEG -v quiet -i "$CLIP" -vf $f:stats="$TMP/old.csv" -f null -
+    is "$f fails: statistics that were there stay, and no part of new ones" "$(cat "$TMP/old.csv"; ls "$TMP" | grep -c part)" "old
+0"
+done
 $FFMPEG -v info -i "$CLIP" -vf fastsr=model=list -f null - >"$TMP/list" 2>&1
 is "model=list" "$(grep -c 'srcnn-915-x2.*scale 2' "$TMP/list")" 1
 # a model given as a file is the same as the one built in
