@@ -145,16 +145,17 @@ static int fsr_check_frame(AVFilterContext *ctx, const AVFilterLink *inlink, con
 
 typedef struct FsrStatsFile {
     FILE *file;
-    char *part;                 /* written under this name, renamed when complete; devices and pipes have their own */
+    char *part;                 /* written under this name, renamed when complete; what is no regular file (also a link,
+                                   as /dev/stdout is) keeps its own */
 } FsrStatsFile;
 
 static int fsr_stats_open(AVFilterContext *ctx, FsrStatsFile *s, const char *path, const char *columns)
 {
     struct stat st;
 
-    if (!path)
+    if (!path || !*path)
         return 0;
-    s->part = av_asprintf(stat(path, &st) || S_ISREG(st.st_mode) ? "%s.part" : "%s", path);
+    s->part = av_asprintf(lstat(path, &st) || S_ISREG(st.st_mode) ? "%s.part" : "%s", path);
     if (!s->part)
         return AVERROR(ENOMEM);
     s->file = fopen(s->part, "w");

@@ -122,6 +122,10 @@ static int load_network(AVFilterContext *ctx)
 
     if (s->model && !strcmp(s->model, "none"))
         return 0;
+    if (s->fill == FSR_FILL_FUSE && s->scale != 2) {
+        av_log(ctx, AV_LOG_ERROR, "fill=fuse is for scale=2, not for scale=%d\n", s->scale);
+        return AVERROR(EINVAL);
+    }
     snprintf(what, sizeof(what), "scale %d", s->scale);
     ret = fsr_load_network(ctx, &s->net, m, s->model, what);
     return ret < 0 || s->fill != FSR_FILL_FUSE ? ret : load_key_network(ctx, m);

@@ -185,9 +185,11 @@ def write(layers, out, name, meta, half=True):
     with torch.no_grad():
         worst = float(np.abs(run_onnx(model, x) - net(torch.from_numpy(x)).numpy()).max())
     raw = model.SerializeToString(deterministic=True)
-    with open(out + '.part', 'wb') as f:
+    plain = not os.path.lexists(out) or os.path.isfile(out) and not os.path.islink(out)     # else a device, a pipe or a link
+    with open(out + '.part' if plain else out, 'wb') as f:
         f.write(raw)
-    os.replace(out + '.part', out)
+    if plain:
+        os.replace(out + '.part', out)
     print(f'{out}: {len(raw)} bytes, sha256 {hashlib.sha256(raw).hexdigest()}')
     print(f'  {sum(w.size + b.size for w, b in layers):,} weights, {macs(layers):,} MAC at {SIZE}x{SIZE}, '
           f'largest difference from PyTorch on noise {worst:.1e} m')

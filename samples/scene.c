@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "samples/scene.h"
@@ -122,16 +123,18 @@ static int parse(Options *o, int argc, char **argv)
     return 0;
 }
 
-/** A truth file under its temporary name. */
+/** A truth file under its temporary name; devices, pipes and links as they are. */
 static int side_open(Side *s, const char *path)
 {
+    struct stat st;
+
     s->path = path;
     if (!path)
         return 0;
     s->part = malloc(strlen(path) + 6);
     if (!s->part)
         return -ENOMEM;
-    sprintf(s->part, "%s.part", path);
+    sprintf(s->part, lstat(path, &st) || S_ISREG(st.st_mode) ? "%s.part" : "%s", path);
     s->file = fopen(s->part, "wb");
     if (s->file)
         return 0;
@@ -162,11 +165,11 @@ static int side_close(Side *s, int complete)
     int ret = 0;
 
     if (s->file) {
-        if (fclose(s->file) || (complete && rename(s->part, s->path))) {
+        if (fclose(s->file) || (complete && strcmp(s->part, s->path) && rename(s->part, s->path))) {
             fprintf(stderr, "fsr_scene: %s could not be written\n", s->path);
             ret = -EIO;
         }
-        if (!complete || ret < 0)
+        if ((!complete || ret < 0) && strcmp(s->part, s->path))
             remove(s->part);
     }
     free(s->part);

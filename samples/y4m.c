@@ -194,7 +194,7 @@ int fsr_y4m_create(FsrY4m *y, const char *path, const FsrY4mFormat *fmt)
         return fail(y, -ENOSYS, "y4m cannot hold this format");
     y->path = strdup(to_file ? path : "standard output");
     y->raw = malloc((size_t)fmt->width * 2);
-    is_part = to_file && (stat(path, &st) || S_ISREG(st.st_mode));     /* devices and pipes are written as they are */
+    is_part = to_file && (lstat(path, &st) || S_ISREG(st.st_mode));    /* devices, pipes and links are written as they are */
     y->part = is_part ? malloc(strlen(path) + 6) : NULL;
     if (!y->path || !y->raw || (is_part && !y->part))
         return fail(y, -ENOMEM, "out of memory");

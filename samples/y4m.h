@@ -4,7 +4,8 @@
  * Samples are held as uint16_t whatever the depth, planes packed without padding, so that one piece
  * of code serves 8 and 10 bit. Reading: fsr_y4m_open, fsr_y4m_read until it gives 0, fsr_y4m_close.
  * Writing: fill `fmt`, fsr_y4m_create, fsr_y4m_write, fsr_y4m_close. A file is written as PATH.part
- * and gets its name only when fsr_y4m_close is told that it is complete; devices and pipes are written as they are.
+ * and gets its name only when fsr_y4m_close is told that it is complete; devices, pipes and links (/dev/stdout
+ * may lead to a file) are written as they are.
  */
 #ifndef FSR_SAMPLES_Y4M_H
 #define FSR_SAMPLES_Y4M_H

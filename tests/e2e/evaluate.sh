@@ -32,6 +32,13 @@ $FFMPEG -v error -i "$TMP/tiny.y4m" -vf crop=96:64:0:0 -f yuv4mpegpipe "$TMP/cro
 is 'psnr_y is what fsr_measure says' "$(column psnr_y network)" \
     "$("$BIN/fsr_measure" --crop 2 "$TMP/cropped.y4m" "$TMP/by_hand.y4m" | awk '$1 == "psnr" { print $2 }')"
 
+# /dev/stdout and its like are written to, not put aside.
+for f in y4m depth tsv; do ln -s "target.$f" "$TMP/link.$f"; done
+run_ok 'drawing to links' "$BIN/fsr_scene" --size 98x66 --frames 6 --first 20 --depth "$TMP/link.depth" "$TMP/link.y4m"
+is 'the files that links lead to' "$(cmp "$TMP/target.y4m" "$TMP/tiny.y4m" && stat -c %s "$TMP/target.depth")" $((98 * 66 * 2 * 6))
+run_ok 'a table through a link' evaluate "$@" --tsv "$TMP/link.tsv"
+is 'links are still there' "$(find "$TMP" -maxdepth 1 -type l | wc -l), $(tail -n +2 "$TMP/target.tsv" | wc -l)" '3, 3'
+
 # Resuming: a finished row is not measured again, a missing one is.
 cp "$TMP/out.tsv" "$TMP/first.tsv"
 run_ok 'a second run' evaluate "$@"

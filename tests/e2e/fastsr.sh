@@ -179,6 +179,11 @@ for f in fastsr=model=nowhere.onnx fastsr=fill=fuse:model=none fastdepth=model=n
     is "$f fails: statistics that were there stay, and no part of new ones" "$(cat "$TMP/old.csv"; ls "$TMP" | grep -c part)" "old
 0"
 done
+# /dev/stdout is a link: it is written to, not put aside
+ln -s target.csv "$TMP/link.csv"
+$FFMPEG -v error -i "$CLIP" -vf trim=end_frame=3,fastsr=model=none:stats="$TMP/link.csv" -f null - 2>"$TMP/stderr"
+is "statistics through a link" "$(test -L "$TMP/link.csv" && grep -c , "$TMP/target.csv")" 4
+fails_cleanly "fill=fuse at 3x" "fill=fuse is for scale=2" $FFMPEG -v error -i "$CLIP" -vf fastsr=fill=fuse:scale=3 -f null -
 $FFMPEG -v info -i "$CLIP" -vf fastsr=model=list -f null - >"$TMP/list" 2>&1
 is "model=list" "$(grep -c 'srcnn-915-x2.*scale 2' "$TMP/list")" 1
 # a model given as a file is the same as the one built in
