@@ -162,10 +162,14 @@ void fsr_direction_resolve(FsrEngine *e, FsrNode *n)
         imported |= m->refs[i].flags & FSR_REF_DIRECTION;
     if (!imported)
         return;
-    for (uint32_t i = 0; i < m->hdr.nb_blocks; i++)     /* the direction stands for the reference until one is found */
-        for (int l = 0; l < 2; l++)
-            if (m->blocks[i].ref[l] != FSR_NO_REF)
-                m->blocks[i].ref[l] = direction_of(m, &m->refs[m->blocks[i].ref[l]]);
+    for (uint32_t i = 0; i < m->hdr.nb_blocks; i++) {
+        FsrBlock *b = &m->blocks[i];
+
+        b->qp = FSR_DEFAULT_QP;         /* such motion does not tell it */
+        for (int l = 0; l < 2; l++)     /* the direction stands for the reference until one is found */
+            if (b->ref[l] != FSR_NO_REF)
+                b->ref[l] = direction_of(m, &m->refs[b->ref[l]]);
+    }
     find_sources(e, n);
     fsr_engine_execute(e, choose_stripe, fsr_motion_stripes(n));
 }

@@ -14,7 +14,6 @@
 #define DETAIL_GAIN 4       /* small differences, made as large as the network's other inputs */
 #define STATE_UNIT  4096    /* 1.0 of a feature plane; limited to +-4, which leaves the luma filters room for overshoot */
 #define TILE        16      /* samples of the small picture; the unit in which the network is left out */
-#define DEFAULT_QP  30      /* without a record */
 #define ENOUGH      16u     /* mismatch in 1/64 steps under which the network has nothing to add */
 #define FLAT        8000u   /* gain under which the network is not worth its work: detail of about one step, well carried */
 #define HALO        1       /* samples around a tile for which layers are computed: the network was trained so */
@@ -74,7 +73,7 @@ static void mark_cells(FsrEngine *e, const FsrNode *n, int stripe)
         const FsrBlock *b = &n->motion.blocks[n->order[i]];
 
         for (int y = b->y; y < b->y + b->h; y++)
-            memset(c->qp + y * c->w + b->x, b->qp, b->w);
+            memset(c->qp + y * c->w + b->x, b->mode == FSR_UNKNOWN ? FSR_DEFAULT_QP : b->qp, b->w);
     }
 }
 
@@ -312,7 +311,7 @@ static void get_alone(const FsrEngine *e, int x, int y, int w, float *dst, ptrdi
     for (int i = 0; i < w; i++, dst += stride) {
         memset(dst, 0, at_qp * sizeof(*dst));
         dst[IN_LUMA] = luma[i] * (1.0f / FSR_UNIT) - 0.5f;
-        dst[at_qp]   = (qp ? qp[(n->motion.hdr.crop_left + x + i) / 4] : DEFAULT_QP) * (1.0f / 51);
+        dst[at_qp]   = (qp ? qp[(n->motion.hdr.crop_left + x + i) / 4] : FSR_DEFAULT_QP) * (1.0f / 51);
     }
 }
 

@@ -48,6 +48,8 @@ typedef struct FsrCells {
     int8_t   *qp;               /* fill=fuse only */
 } FsrCells;
 #define FSR_NO_ERROR 0xffff
+/* Where nothing is known of it */
+#define FSR_DEFAULT_QP 30
 /* Weight of what fits well but is interpolated: it fades, so that errors do not last in long chains of P pictures. */
 #define FSR_FITS     220
 /* Below this error motion was by whole samples of the large picture: nothing was interpolated. */

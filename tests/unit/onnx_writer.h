@@ -218,4 +218,17 @@ static inline Buf ox_model(Buf *g)
     return m;
 }
 
+/* A network that is one 1x1 convolution. */
+static inline Buf ox_linear(const float *w, int planes_in, int planes_out)
+{
+    const int64_t dims[4] = { planes_out, planes_in, 1, 1 };
+    Buf g = { 0 };
+
+    ox_conv(&g, "mix", "input w", "output", 0, 0, 0, 0);
+    ox_init(&g, "w", dims, 4, 1, w, (size_t)planes_out * planes_in);
+    ox_value(&g, 11, "input", planes_in);
+    ox_value(&g, 12, "output", planes_out);
+    return ox_model(&g);
+}
+
 #endif /* FASTSR_TESTS_ONNX_WRITER_H */

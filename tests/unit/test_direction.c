@@ -1,6 +1,7 @@
 /* Imported vectors, which name no picture: the engine finds where they come from, whatever they say. */
 #include "codec_hooks/import_avmv.h"
 #include "engine_sim.h"
+#include "onnx_writer.h"
 
 static void add_vector(FsrVector *v, const FsrBlock *b, const int16_t mv[2], int source)
 {
@@ -157,6 +158,39 @@ static void workers_agree(void **state)
     }
 }
 
+/* Exported vectors do not tell the QP: fill=fuse's network is given 30, a middling one, on pictures with references and without. */
+static void qp_is_a_middling_one(void **state)
+{
+    float w[11][16] = { { 0 } };
+    FsrNet *net = NULL;
+    Buf m;
+    char err[256];
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        w[i][15] = 0.1f;        /* detail from QP / 51 */
+    m = ox_linear(w[0], 16, 11);
+    assert_int_equal(fsr_nn_load(&net, m.data, m.size, err, sizeof(err)), 0);
+    for (int k = 0; k < 2; k++) {
+        Sim    *s = sim_structure(k, 96, 64);
+        SimRun *base = run_imported(s, (SimConfig){ .fill = FSR_FILL_DETAIL, .threshold = 1e-9 });
+        SimRun *r = run_imported(s, (SimConfig){ .fill = FSR_FILL_FUSE, .net = net });
+
+        for (int i = 0; i < r->nb; i++) {
+            double more = 0;
+
+            for (size_t j = 0; j < r->size; j++)
+                more += r->data[i][j] - base->data[i][j];
+            assert_true(fabs(more / r->size - 0.1 * 255 * 30 / 51) < 1);
+        }
+        sim_end(base);
+        sim_end(r);
+        sim_free(s);
+    }
+    fsr_nn_free(&net);
+    buf_free(&m);
+}
+
 /* Long streams: no more pictures are held than some have use for, and B pictures without an end do not wait for ever. */
 static void bounded(void **state)
 {
@@ -189,6 +223,7 @@ int main(void)
         cmocka_unit_test(far_source),
         cmocka_unit_test(lying_vectors),
         cmocka_unit_test(workers_agree),
+        cmocka_unit_test(qp_is_a_middling_one),
         cmocka_unit_test(bounded),
     };
 

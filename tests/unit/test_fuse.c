@@ -10,19 +10,12 @@ enum { LUMA = 0, DETAIL = 1, STATE = 5, MISMATCH = 12, QP = 15 };     /* input p
 
 static FsrNet *net;
 
-/* A network that is one 1x1 convolution. */
 static FsrNet *linear_of(const float *w, int planes_in, int planes_out)
 {
-    const int64_t dims[4] = { planes_out, planes_in, 1, 1 };
     FsrNet *n = NULL;
-    Buf g = { 0 }, m;
+    Buf m = ox_linear(w, planes_in, planes_out);
     char err[256];
 
-    ox_conv(&g, "mix", "input w", "output", 0, 0, 0, 0);
-    ox_init(&g, "w", dims, 4, 1, w, (size_t)planes_out * planes_in);
-    ox_value(&g, 11, "input", planes_in);
-    ox_value(&g, 12, "output", planes_out);
-    m = ox_model(&g);
     if (fsr_nn_load(&n, m.data, m.size, err, sizeof(err)) < 0)
         fail_msg("%s", err);
     buf_free(&m);
