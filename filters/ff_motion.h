@@ -81,6 +81,22 @@ static inline int fsr_frame_motion_import(FsrFrameMotion *m, const AVFrame *f, c
 }
 
 /*
+ * Are exported vectors those of a picture of this size? A filter may have cut it or made it smaller. Blocks of a macroblock
+ * (or a pair of them) at the border may lie outside.
+ */
+static inline int fsr_frame_motion_fits(const AVFrame *f, const AVFrameSideData *sd)
+{
+    for (size_t i = 0; i < sd->size / sizeof(AVMotionVector); i++) {
+        AVMotionVector v;
+
+        memcpy(&v, sd->data + i * sizeof(v), sizeof(v));
+        if (v.dst_x - v.w / 2 >= FFALIGN(f->width, 32) || v.dst_y - v.h / 2 >= FFALIGN(f->height, 32))
+            return 0;
+    }
+    return 1;
+}
+
+/*
  * The record of a frame in *data, valid until the next call or as long as the frame; NULL where nothing is
  * known of its motion. Decoders export nothing for an intra picture: its record says so. 0 or AVERROR(ENOMEM).
  */
@@ -98,7 +114,7 @@ static inline int fsr_frame_motion(FsrFrameMotion *m, const AVFrame *f, const vo
     }
     sd = av_frame_get_side_data(f, AV_FRAME_DATA_MOTION_VECTORS);
     m->exported |= !!sd;
-    if (!sd && !m->exported && f->pict_type != AV_PICTURE_TYPE_I)
+    if (sd ? !fsr_frame_motion_fits(f, sd) : !m->exported && f->pict_type != AV_PICTURE_TYPE_I)
         return 0;
     ret = fsr_frame_motion_import(m, f, sd);
     if (ret < 0)

@@ -69,7 +69,9 @@ is "mestimate: the same again" "$(cat times)" 1
 
 # Vectors that do not belong to the picture
 run_ok "vectors of a picture that was turned" $FFMPEG -v error -flags2 +export_mvs -i h264.mkv -vf hflip,fastsr -f null -
-run_ok "vectors of a picture that was made smaller" $FFMPEG -v error -flags2 +export_mvs -i h264.mkv -vf scale=100:60,fastsr -f null -
-run_ok "vectors of a picture that was cropped" $FFMPEG -v error -flags2 +export_mvs -i h264.mkv -vf crop=33:17,fastsr -f null -
+for size in scale=100:60 crop=33:17 crop=160:96:20:10; do
+    run_ok "vectors before $size" $FFMPEG -v warning -flags2 +export_mvs -i h264.mkv -vf "$size,fastsr=stats=s.csv" -f null -
+    is "vectors before $size are left aside" "$(grep -c 'No motion' stderr), $(awk -F, 'NR > 1 && !$3' s.csv | wc -l)" "1, 0"
+done
 run_ok "joined with HEVC" $FFMPEG -v error -flags2 +export_mvs -i h264.mkv -i "$SRC/samples/scene.mkv" \
     -filter_complex "[1:v]trim=end_frame=20,scale=240:136,setsar=1[a];[0:v][a]concat,fastsr" -f null -
