@@ -13,7 +13,7 @@ typedef struct FsrBlock {
 
 void *fsr_alloc(FsrMemory *m, size_t bytes)
 {
-    const size_t size = sizeof(FsrBlock) + bytes + 64;
+    const size_t size = sizeof(FsrBlock) + bytes;
     void        *block;
 
     if (size < bytes || posix_memalign(&block, 64, size))

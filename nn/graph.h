@@ -162,7 +162,7 @@ enum { FSR_SHAPE_COPY = -2 };
  * from the end where negative. */
 int fsr_slice_count(const int64_t *range, int n, int *first);
 
-/* Zeros, on a vector, and one vector longer than asked for. NULL: out of memory. */
+/* Zeros, on a vector. NULL: out of memory. */
 void *fsr_alloc(FsrMemory *m, size_t bytes);
 void  fsr_free_all(FsrMemory *m);
 

@@ -113,6 +113,7 @@ int fsr_load_tensor_count(const Loader *l, const OnnxTensor *t, int64_t *count)
 static int element_size(const OnnxTensor *t)
 {
     switch (t->data_type) {
+    case TYPE_INT64:   return 8;
     case TYPE_FLOAT:
     case TYPE_INT32:   return 4;
     case TYPE_FLOAT16: return 2;
@@ -125,12 +126,15 @@ static int element_size(const OnnxTensor *t)
 static int check_tensor(Loader *l, const OnnxTensor *t, FsrLoadTypes types, int64_t count)
 {
     const int floats = t->data_type == TYPE_FLOAT || t->data_type == TYPE_FLOAT16, size = element_size(t);
-    int64_t   have = t->data_type == TYPE_FLOAT ? (int64_t)t->n_float_data : floats ? 0 : (int64_t)t->n_int32_data;
+    int64_t   have = t->data_type == TYPE_FLOAT ? (int64_t)t->n_float_data : floats ? 0 :
+                     size == 8 ? (int64_t)t->n_int64_data : (int64_t)t->n_int32_data;
 
     if (t->n_external_data || t->data_location == 1)
         return FAIL(l, -ENOSYS, "tensor '%.80s': weights in a separate file are not supported; "
                     "save the model as one file", str(t->name));
-    if (types == FSR_LOAD_NUMBERS ? !size : !floats)
+    if (types == FSR_LOAD_INTS && t->data_type != TYPE_INT32 && t->data_type != TYPE_INT64)
+        return FAIL(l, -ENOSYS, "tensor '%.80s': whole numbers are expected", str(t->name));
+    if (types == FSR_LOAD_NUMBERS ? !size || size == 8 : types == FSR_LOAD_FLOATS && !floats)
         return FAIL(l, -ENOSYS, "tensor '%.80s': element type %d is not supported, only float32 and float16",
                     str(t->name), t->data_type);
     if (t->has_raw_data)
@@ -196,26 +200,20 @@ int fsr_load_read_tensor(Loader *l, FsrMemory *memory, const OnnxTensor *t, FsrL
     return (int)count;
 }
 
-int fsr_load_read_ints(const Loader *l, const OnnxTensor *t, int64_t *out, int max)
+int fsr_load_read_ints(Loader *l, const OnnxTensor *t, int64_t *out, int max)
 {
-    const int size = t->data_type == TYPE_INT32 ? 4 : 8;
+    const int size = element_size(t);
     int64_t   count;
     int       ret;
 
-    if ((ret = fsr_load_tensor_count(l, t, &count)) < 0)
+    if ((ret = fsr_load_tensor_count(l, t, &count)) < 0 || (ret = check_tensor(l, t, FSR_LOAD_INTS, count)) < 0)
         return ret;
-    if (t->n_external_data || t->data_location == 1 || (t->data_type != TYPE_INT32 && t->data_type != TYPE_INT64) ||
-        (t->data_type == TYPE_INT32 && !t->has_raw_data))
-        return FAIL(l, -ENOSYS, "tensor '%.80s': whole numbers are expected inside the file",
-                    str(t->name));
     if (count > max)
         return FAIL(l, -EINVAL, "tensor '%.80s': %lld values, at most %d are expected",
                     str(t->name), (long long)count, max);
-    if ((t->has_raw_data ? t->raw_data.len : t->n_int64_data * 8) != (size_t)(count * size))
-        return FAIL(l, -EINVAL, "tensor '%.80s': its shape needs %lld values (truncated or "
-                    "damaged file)", str(t->name), (long long)count);
     for (int i = 0; i < count; i++) {
-        const int64_t v = t->has_raw_data ? (int64_t)raw_bits(t, i, size) : t->int64_data[i];
+        const int64_t v = t->has_raw_data ? (int64_t)raw_bits(t, i, size) :
+                          size == 8 ? t->int64_data[i] : t->int32_data[i];
 
         out[i] = size == 4 ? (int32_t)v : v;
     }

@@ -79,11 +79,11 @@ const OnnxTensor *fsr_load_find_tensor(Loader *l, const char *name, FsrLoadFrom 
 
 /* Checks a tensor of floats and sets out to its values, in `memory`; their number or an error.
  * NUMBERS: also of uint8, int8 or int32. */
-typedef enum FsrLoadTypes { FSR_LOAD_FLOATS, FSR_LOAD_NUMBERS } FsrLoadTypes;
+typedef enum FsrLoadTypes { FSR_LOAD_FLOATS, FSR_LOAD_NUMBERS, FSR_LOAD_INTS } FsrLoadTypes;
 int fsr_load_read_tensor(Loader *l, FsrMemory *memory, const OnnxTensor *t, FsrLoadTypes types, float **out);
 
 /* The integers of a tensor (int64 or int32), at most max of them; their number or an error. */
-int fsr_load_read_ints(const Loader *l, const OnnxTensor *t, int64_t *out, int max);
+int fsr_load_read_ints(Loader *l, const OnnxTensor *t, int64_t *out, int max);
 
 /* The whole numbers of an attribute, or (from an opset on) of input i, also where the graph computes
  * them: at most max; their number, 0 where there are none, or an error. */

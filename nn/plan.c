@@ -115,12 +115,17 @@ static void size_histories(FsrPlan *p)
     }
 }
 
+void *fsr_plan_alloc(FsrPlan *p, size_t bytes)
+{
+    return fsr_alloc(&p->memory, bytes + 64);
+}
+
 int fsr_plan_pack(FsrPlan *p, int i, const float *weights, const float *bias)
 {
     FsrPlanNode *pn = &p->nodes[i];
 
     pn->kernel = fsr_nn_pick_conv(p->isa, &pn->shape);
-    if (!(pn->packed = fsr_alloc(&p->memory, pn->kernel->packed_floats(&pn->shape) * sizeof(float))))
+    if (!(pn->packed = fsr_plan_alloc(p, pn->kernel->packed_floats(&pn->shape) * sizeof(float))))
         return -ENOMEM;
     pn->kernel->pack(&pn->shape, weights, bias, pn->packed);
     if (pn->kernel->scratch_floats)
@@ -220,7 +225,6 @@ static int plan_strips(FsrPlan *p, int tile_w, int tile_h)
 static int alloc_plan(FsrPlan *p, int whole)
 {
     const int nb = p->net->nb_nodes;
-    int       planes = 0;
 
     p->nodes   = fsr_alloc(&p->memory, nb * sizeof(*p->nodes));
     p->workers = fsr_alloc(&p->memory, p->nb_workers * sizeof(*p->workers));
@@ -230,8 +234,8 @@ static int alloc_plan(FsrPlan *p, int whole)
         return -ENOMEM;
     for (int i = 0; i < nb; i++) {
         p->nodes[i].ring_rows   = 1;
-        p->nodes[i].first_plane = planes;
-        planes += p->net->nodes[i].channels;
+        p->nodes[i].first_plane = p->planes;
+        p->planes += p->net->nodes[i].channels;
     }
     for (int i = 0; i < p->nb_workers; i++)
         if (!(p->workers[i].made = fsr_alloc(&p->memory, nb * sizeof(*p->workers[i].made))) ||
@@ -265,7 +269,7 @@ static int build(FsrPlan *p, int whole, int tile_w, int tile_h, char *err, size_
         ret = plan_strips(p, tile_w, tile_h);
     }
     for (int i = 0; ret >= 0 && i < p->nb_workers; i++)     /* planes that only fill up samples stay zero for ever */
-        if (!(p->workers[i].memory = fsr_alloc(&p->memory, p->worker_floats * sizeof(float))))
+        if (!(p->workers[i].memory = fsr_plan_alloc(p, p->worker_floats * sizeof(float))))
             ret = -ENOMEM;
     return ret < 0 ? explain(p, ret, err, err_size) : 0;
 }

@@ -68,13 +68,14 @@ struct FsrPlan {
     int           tile_w, tile_h;       /* width of a tile, height of a strip, input samples */
     int           cols, rows;
     FsrPlanNode  *nodes;
+    int           planes;               /* of all values */
     int           nb_workers;
     FsrWorker    *workers;
     size_t        scratch_floats;       /* of the scratch: what the largest kernel needs */
     size_t        scratch;              /* its offset in a worker's memory */
     size_t        planar;               /* offset of one row of all planes of an input, for get and put */
     size_t        floats;               /* offset of one row of floats, before they become integers */
-    struct FsrRange *ranges;            /* quant.h: [planes of all values], to be widened by runs; or NULL */
+    struct FsrRange *ranges;            /* quant.h: [planes], to be widened by runs; or NULL */
     size_t        worker_floats;
     FsrMemory     memory;               /* of all that the plan holds */
     FsrMemory     temp;                 /* what only planning needs */
@@ -92,6 +93,9 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
 
 /* Size of the planes of node i's value. */
 void fsr_plan_size(const FsrPlan *p, int i, int *w, int *h);
+
+/* Memory of the plan for values and weights: one vector longer than asked for, since kernels read whole ones. */
+void *fsr_plan_alloc(FsrPlan *p, size_t bytes);
 
 /* Picks the kernel for pn->shape of node i and packs its weights. -ENOMEM. */
 int fsr_plan_pack(FsrPlan *p, int i, const float *weights, const float *bias);

@@ -250,25 +250,16 @@ static int read_ranges(const FsrNet *net, struct FsrRange *r)
     return ret;
 }
 
-/* Of all values. */
-static int count_planes(const FsrPlan *p)
-{
-    const int last = p->net->nb_nodes - 1;
-
-    return p->nodes[last].first_plane + p->net->nodes[last].channels;
-}
-
 int fsr_quant_ranges(FsrPlan *p, const struct FsrRange **ranges)
 {
     struct FsrRange *_Atomic *shared = &((FsrNet *)p->net)->ranges;
     struct FsrRange *seen = atomic_load(shared), *other = NULL;
-    const int planes = count_planes(p);
     int ret;
 
     if (!seen) {
-        if (!(seen = malloc(planes * sizeof(*seen))))
+        if (!(seen = malloc(p->planes * sizeof(*seen))))
             return -ENOMEM;
-        for (int c = 0; c < planes; c++)
+        for (int c = 0; c < p->planes; c++)
             seen[c] = (struct FsrRange){ INFINITY, -INFINITY, 0, 0 };
         if ((ret = fsr_quant_recorded(p->net) ? read_ranges(p->net, seen) : measure_ranges(p, seen)) < 0) {
             free(seen);
@@ -304,7 +295,7 @@ static int set_steps(FsrPlan *p, int i, const struct FsrRange *seen)
     FsrPlanNode *pn     = &p->nodes[i];
     const int    planes = p->net->nodes[i].channels;
 
-    if (!(pn->quant->low = fsr_alloc(&p->memory, 2 * planes * sizeof(float))))
+    if (!(pn->quant->low = fsr_plan_alloc(p, 2 * planes * sizeof(float))))
         return -ENOMEM;
     pn->quant->step = pn->quant->low + planes;
     for (int c = 0; c < planes; c++) {
@@ -589,8 +580,8 @@ static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
     for (int b = 0; c->float_out && b < fsr_i8_blocks(c); b++)
         c->fine[b] = 1;
     c->fine_bits = fine_bits(c);
-    if (!(c->bias = fsr_alloc(&p->memory, padded * (3 * sizeof(int32_t) + sizeof(int16_t)))) ||
-        !(c->weights = fsr_alloc(&p->memory, fsr_i8_packed(pn->quant->kernel, c))))
+    if (!(c->bias = fsr_plan_alloc(p, padded * (3 * sizeof(int32_t) + sizeof(int16_t)))) ||
+        !(c->weights = fsr_plan_alloc(p, fsr_i8_packed(pn->quant->kernel, c))))
         return -ENOMEM;
     c->shift  = c->bias + padded;
     c->scale  = (float *)(c->shift + padded);
@@ -605,7 +596,7 @@ static int set_sum(FsrPlan *p, int i)
     const FsrQuant *a = p->nodes[n->in[0]].quant, *b = p->nodes[n->in[1]].quant;
     const int       planes = (n->channels + 3) / 4 * 4;
 
-    if (!(q->offset = fsr_alloc(&p->memory, 4 * planes * (sizeof(*q->offset) + 2 * sizeof(*q->ratio[0])))))
+    if (!(q->offset = fsr_plan_alloc(p, 4 * planes * (sizeof(*q->offset) + 2 * sizeof(*q->ratio[0])))))
         return -ENOMEM;
     q->ratio[0] = (int16_t *)(q->offset + 4 * planes);
     q->ratio[1] = q->ratio[0] + 4 * planes;
@@ -654,7 +645,7 @@ static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
 int fsr_quant_setup(FsrPlan *p)
 {
     const struct FsrRange *seen;
-    double *gains = fsr_alloc(&p->temp, count_planes(p) * sizeof(*gains));
+    double *gains = fsr_alloc(&p->temp, p->planes * sizeof(*gains));
     int     ret   = gains ? fsr_quant_ranges(p, &seen) : -ENOMEM;
 
     if (ret < 0)

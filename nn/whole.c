@@ -271,7 +271,7 @@ static int setup_depthwise(const Planner *t, int i)
                            n->top > 0 ? n->top : FLT_MAX, 0 };
     wn->window_w  = (wn->w - 1) * n->sx + n->kw;
     wn->dw_kernel = fsr_nn_pick_depthwise(t->p->isa, &wn->dw);
-    if (!(packed = fsr_alloc(&t->p->memory, fsr_dw_packed_floats(&wn->dw) * sizeof(float))))
+    if (!(packed = fsr_plan_alloc(t->p, fsr_dw_packed_floats(&wn->dw) * sizeof(float))))
         return -ENOMEM;
     fsr_dw_pack(&wn->dw, n->weights, n->bias, packed);
     t->p->nodes[i].packed = packed;

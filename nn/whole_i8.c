@@ -94,8 +94,8 @@ static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen, const FsrPoi
 
     *c = (FsrPointConv){ .cin = in->stride, .cout = wn->stride, .low = n->relu ? 0 : -FLT_MAX,
                          .top = n->top > 0 ? n->top : FLT_MAX };
-    c->scale   = fsr_alloc(&p->memory, 2 * (size_t)c->cout * sizeof(float));
-    c->weights = fsr_alloc(&p->memory, (size_t)c->cin * c->cout);
+    c->scale   = fsr_plan_alloc(p, 2 * (size_t)c->cout * sizeof(float));
+    c->weights = fsr_plan_alloc(p, (size_t)c->cin * c->cout);
     if (!step || !c->scale || !c->weights)
         return -ENOMEM;
     c->bias = c->scale + c->cout;

@@ -222,11 +222,6 @@ INLINE void block(const Row *t, int o, int place, int x, int n, const int N, con
         }
 }
 
-static inline int fine(const FsrI8Conv *c, int o)
-{
-    return c->fine[o / 4];
-}
-
 INLINE void planes(const Row *t, int x, int n, const int S)
 {
     const FsrI8Conv *c   = t->c;
@@ -234,7 +229,7 @@ INLINE void planes(const Row *t, int x, int n, const int S)
     int o = 0, place = 0;
 
     while (o + 4 <= all) {
-        if (fine(c, o)) {
+        if (c->fine[o / 4]) {
 #if BLOCK_C == 8
             block(t, o, place, x, n, 4, 1, S);
 #else
@@ -245,7 +240,7 @@ INLINE void planes(const Row *t, int x, int n, const int S)
             place += 2;
             o     += 4;
 #if BLOCK_C == 8
-        } else if (o + 8 <= all && !fine(c, o + 4)) {
+        } else if (o + 8 <= all && !c->fine[o / 4 + 1]) {
             block(t, o, place, x, n, 8, 0, S);
             place += 2;
             o     += 8;
@@ -257,7 +252,7 @@ INLINE void planes(const Row *t, int x, int n, const int S)
         }
     }
     for (; o < all; o++) {
-        if (fine(c, o))
+        if (c->fine[o / 4])
             block(t, o, place, x, n, 1, 1, S);
         else
             block(t, o, place, x, n, 1, 0, S);
