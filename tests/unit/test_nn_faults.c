@@ -82,7 +82,7 @@ static Buf model(void)
 }
 
 /* Number of failures until all went well. */
-static int each_fails(const char *name, const void *data, size_t size)
+static int each_fails(const char *name, const void *data, size_t size, FsrPrecision precision)
 {
     static const int sizes[][2] = { { 100, 100 }, { 11, 9 }, { 15, 12 } };  /* some take one size only */
     int ret = -1;
@@ -96,7 +96,7 @@ static int each_fails(const char *name, const void *data, size_t size)
         on    = 1;
         ret   = fsr_nn_load(&net, data, size, err, sizeof(err));
         for (int i = 0; net && !plan && i < 3 && (ret >= 0 || ret == -EINVAL); i++)
-            ret = fsr_nn_plan(&plan, net, sizes[i][0], sizes[i][1], 3, err, sizeof(err));
+            ret = fsr_nn_plan_as(&plan, net, sizes[i][0], sizes[i][1], 3, precision, err, sizeof(err));
         fsr_nn_plan_free(&plan);
         fsr_nn_free(&net);
         on    = 0;
@@ -114,13 +114,15 @@ static void faults(void **state)
 {
     static Golden g[MAX_GOLDENS];
     Buf m  = model();
-    int nb = read_goldens(g), failures = each_fails("chain", m.data, m.size);
+    int nb = read_goldens(g), failures = each_fails("chain", m.data, m.size, FSR_PRECISION_F32);
+    int integers = each_fails("chain in integers", m.data, m.size, FSR_PRECISION_I8);
 
     (void)state;
-    assert_true(failures > 18);
+    assert_true(failures > 18 && integers > failures + 10);
+    failures += integers;
     for (int i = 0; i < nb; i++)
-        failures += each_fails(g[i].name, g[i].data, g[i].size);
-    print_message("%d failed allocations survived in %d networks\n", failures, nb + 1);
+        failures += each_fails(g[i].name, g[i].data, g[i].size, FSR_PRECISION_F32);
+    print_message("%d failed allocations survived in %d networks\n", failures, nb + 2);
     free_goldens(g, nb);
     buf_free(&m);
 }
