@@ -1,6 +1,7 @@
 /* Which kernels a machine gets. */
+#include "nn/kernels/depthwise.h"
 #include "nn/kernels/i8.h"
-#include "nn/kernels.h"
+#include "nn/kernels/point.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,18 +14,21 @@ static const char *const names[FSR_ISA_NB] = {
     "c", "blas", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16",       /* as FsrIsa */
 };
 
+/* Beside plain C, which can do everything. */
 static const struct {
-    const FsrConvKernel *conv[3];       /* in order of preference */
-    const FsrI8Kernel   *i8;
+    const FsrConvKernel  *conv[3];      /* in order of preference */
+    const FsrI8Kernel    *i8;
+    const FsrDwKernel    *depthwise;
+    const FsrPointKernel *point;
 } sets[FSR_ISA_NB] = {
-    [FSR_ISA_C]          = { { &fsr_conv_c }, &fsr_i8_c },
-    [FSR_ISA_BLAS]       = { { &fsr_conv_blas }, NULL },
+    [FSR_ISA_BLAS]       = { .conv = { &fsr_conv_blas } },
 #if defined(__x86_64__)
-    [FSR_ISA_AVX2]       = { { &fsr_conv_few_avx2, &fsr_conv_wide_avx2 }, &fsr_i8_avx2 },
-    [FSR_ISA_AVXVNNI]    = { { NULL }, &fsr_i8_avxvnni },
-    [FSR_ISA_AVX512]     = { { &fsr_conv_few_avx512, &fsr_conv_few_avx2, &fsr_conv_wide_avx512 }, NULL },
-    [FSR_ISA_AVX512VNNI] = { { NULL }, &fsr_i8_avx512vnni },
-    [FSR_ISA_AVX512BF16] = { { &fsr_conv_few_bf16, &fsr_conv_few_bf16_half, &fsr_conv_wide_bf16 }, NULL },
+    [FSR_ISA_AVX2]       = { { &fsr_conv_few_avx2, &fsr_conv_wide_avx2 }, &fsr_i8_avx2, &fsr_dw_avx2, NULL },
+    [FSR_ISA_AVXVNNI]    = { .i8 = &fsr_i8_avxvnni },
+    [FSR_ISA_AVX512]     = { { &fsr_conv_few_avx512, &fsr_conv_few_avx2, &fsr_conv_wide_avx512 },
+                             .depthwise = &fsr_dw_avx512 },
+    [FSR_ISA_AVX512VNNI] = { .i8 = &fsr_i8_avx512vnni, .point = &fsr_point_avx512vnni },
+    [FSR_ISA_AVX512BF16] = { .conv = { &fsr_conv_few_bf16, &fsr_conv_few_bf16_half, &fsr_conv_wide_bf16 } },
 #endif
 };
 
@@ -95,4 +99,20 @@ const FsrI8Kernel *fsr_nn_pick_i8(FsrIsa isa)
         if (sets[i].i8 && fsr_nn_isa_available(i))
             return sets[i].i8;
     return &fsr_i8_c;
+}
+
+const FsrDwKernel *fsr_nn_pick_depthwise(FsrIsa isa, const FsrDwShape *s)
+{
+    for (int i = isa; i > 0; i--)
+        if (sets[i].depthwise && fsr_nn_isa_available(i) && sets[i].depthwise->fits(s))
+            return sets[i].depthwise;
+    return &fsr_dw_c;
+}
+
+const FsrPointKernel *fsr_nn_pick_point(FsrIsa isa)
+{
+    for (int i = isa; i > 0; i--)
+        if (sets[i].point && fsr_nn_isa_available(i))
+            return sets[i].point;
+    return isa == FSR_ISA_C ? &fsr_point_c : NULL;
 }

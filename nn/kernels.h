@@ -96,6 +96,20 @@ static inline float fsr_from_bf16(uint16_t h)
     return f;
 }
 
+/* Plane c of a sample. */
+static inline float fsr_get_plane(const float *sample, int c, int bf16)
+{
+    return bf16 ? fsr_from_bf16(((const uint16_t *)sample)[c]) : sample[c];
+}
+
+static inline void fsr_set_plane(float *sample, int c, int bf16, float v)
+{
+    if (bf16)
+        ((uint16_t *)sample)[c] = fsr_to_bf16(v);
+    else
+        sample[c] = v;
+}
+
 extern const FsrConvKernel fsr_conv_c, fsr_conv_blas;
 extern const FsrConvKernel fsr_conv_wide_avx2, fsr_conv_few_avx2;
 extern const FsrConvKernel fsr_conv_wide_avx512, fsr_conv_few_avx512;

@@ -477,15 +477,11 @@ int fsr_nn_load_file(FsrNet **net, const char *path, char *err, size_t err_size)
     uint8_t *data = NULL;
     size_t   size = 0;
     FILE    *f    = fopen(path, "rb");
-    int      ret;
+    int      ret  = f ? read_file(f, &data, &size) : -errno;
 
     *net = NULL;
-    if (!f) {
-        ret = -errno;
-        return fsr_nn_fail(err, err_size, ret, "model '%s': %s", path, strerror(-ret));
-    }
-    ret = read_file(f, &data, &size);
-    fclose(f);
+    if (f)
+        fclose(f);
     snprintf(reason, sizeof(reason), "%s", strerror(-ret));
     if (ret >= 0)
         ret = fsr_nn_load(net, data, size, reason, sizeof(reason));
@@ -497,14 +493,12 @@ int fsr_nn_load_file(FsrNet **net, const char *path, char *err, size_t err_size)
 
 void fsr_nn_free(FsrNet **netp)
 {
-    FsrNet *net = *netp;
-
+    if (*netp) {
+        fsr_free_all(&(*netp)->memory);
+        free((*netp)->ranges);
+    }
+    free(*netp);
     *netp = NULL;
-    if (!net)
-        return;
-    fsr_free_all(&net->memory);
-    free(net->ranges);
-    free(net);
 }
 
 void fsr_nn_info(const FsrNet *net, FsrNetInfo *info)

@@ -15,10 +15,7 @@ static float combine(FsrOp op, float a, float b)
 
 static float plane(const FsrRow *r, int x, int c)
 {
-    const float *sample = r->data + (size_t)x * r->stride;
-
-    c = r->planes == 1 ? 0 : c;
-    return r->bf16 ? fsr_from_bf16(((const uint16_t *)sample)[c]) : sample[c];
+    return fsr_get_plane(r->data + (size_t)x * r->stride, r->planes == 1 ? 0 : c, r->bf16);
 }
 
 static void broadcast(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stride,
@@ -29,11 +26,7 @@ static void broadcast(FsrOp op, int relu, float *dst, int dst_bf16, int dst_stri
     for (int x = 0; x < width; x++, dst += dst_stride)
         for (int c = 0; c < planes; c++) {
             float v = combine(op, plane(a, x, c), plane(b, x, c));
-            v = relu && v < 0 ? 0 : v;
-            if (dst_bf16)
-                ((uint16_t *)dst)[c] = fsr_to_bf16(v);
-            else
-                dst[c] = v;
+            fsr_set_plane(dst, c, dst_bf16, relu && v < 0 ? 0 : v);
         }
 }
 

@@ -6,13 +6,6 @@ static size_t packed_floats(const FsrConvShape *s)
     return (size_t)s->cout * (s->cin * s->kw * s->kh + 1);
 }
 
-/* Plane i of sample x. */
-static float load(const float *row, int x, int i, int stride, int bf16)
-{
-    const float *sample = row + (size_t)x * stride;
-    return bf16 ? fsr_from_bf16(((const uint16_t *)sample)[i]) : sample[i];
-}
-
 /* [cout] biases, then weights as [cout][kh][kw][cin], the order in which a row is read */
 static void pack(const FsrConvShape *s, const float *weights, const float *bias, float *dst)
 {
@@ -39,12 +32,8 @@ static void row(const FsrConvShape *s, const float *packed, const float *const *
             for (int ky = 0; ky < s->kh; ky++)
                 for (int kx = 0; kx < s->kw; kx++)
                     for (int i = 0; i < s->cin; i++)
-                        sum += load(rows[ky], x + kx, i, s->cin_stride, s->in_bf16) * *w++;
-            sum = s->relu && sum < 0 ? 0 : sum;
-            if (s->out_bf16)
-                ((uint16_t *)dst)[o] = fsr_to_bf16(sum);
-            else
-                dst[o] = sum;
+                        sum += fsr_get_plane(rows[ky] + (size_t)(x + kx) * s->cin_stride, i, s->in_bf16) * *w++;
+            fsr_set_plane(dst, o, s->out_bf16, s->relu && sum < 0 ? 0 : sum);
         }
     }
 }

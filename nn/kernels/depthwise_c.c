@@ -40,14 +40,3 @@ void fsr_dw_pack(const FsrDwShape *s, const float *weights, const float *bias, f
             dst[(1 + i) * s->stride + c] = c < s->planes ? weights[c * taps + i] : 0;
     }
 }
-
-const FsrDwKernel *fsr_nn_pick_depthwise(FsrIsa isa, const FsrDwShape *s)
-{
-#if defined(__x86_64__)
-    if (isa >= FSR_ISA_AVX512 && fsr_nn_isa_available(FSR_ISA_AVX512) && fsr_dw_avx512.fits(s))
-        return &fsr_dw_avx512;
-    if (isa >= FSR_ISA_AVX2 && fsr_nn_isa_available(FSR_ISA_AVX2) && fsr_dw_avx2.fits(s))
-        return &fsr_dw_avx2;
-#endif
-    return &fsr_dw_c;
-}

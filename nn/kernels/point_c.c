@@ -18,12 +18,3 @@ static void row(const FsrPointConv *c, const uint8_t *src, float *dst, int n)
 }
 
 const FsrPointKernel fsr_point_c = { "i8 point c", row };
-
-const FsrPointKernel *fsr_nn_pick_point(FsrIsa isa)
-{
-#if defined(__x86_64__)
-    if (isa >= FSR_ISA_AVX512VNNI && fsr_nn_isa_available(FSR_ISA_AVX512VNNI))
-        return &fsr_point_avx512vnni;
-#endif
-    return isa == FSR_ISA_C ? &fsr_point_c : NULL;
-}
