@@ -40,7 +40,8 @@ static const float *under_or(const Job *t, int y, const float *zeros)
 static void copy_padded(const Job *t, float *dst, const float *row, int x, int width)
 {
     const size_t stride = t->in->stride;
-    const int    left = fsr_min(fsr_max(-x, 0), width), have = row ? fsr_min(t->in->w - x, width) - left : 0;
+    const int    left = fsr_min(fsr_max(-x, 0), width);
+    const int    have = row ? fsr_max(fsr_min(t->in->w - x, width) - left, 0) : 0;
 
     memset(dst, 0, left * stride * sizeof(*dst));
     if (have > 0)

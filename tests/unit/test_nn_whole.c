@@ -515,14 +515,48 @@ static void check_output(const FsrPlan *plan, int i, const Op *o)
     assert_true(planes == o->channels && w == o->w && h == o->h);
 }
 
+/* Runs a graph with every set of kernels, and frees it. */
+static void check_graph(Graph *g)
+{
+    FsrNet *net;
+
+    evaluate(g);
+    net = load(g);
+    for (int isa = 0; isa < FSR_ISA_NB; isa++) {
+        const FsrNnIO io = { .opaque = g, .get = get, .put = put };
+        FsrPlan *plan;
+        char     err[256];
+
+        if (!fsr_nn_isa_available(isa))
+            continue;
+        if (fsr_nn_plan_with(&plan, net, g->ops[0].w, g->ops[0].h, 1, FSR_PRECISION_F32, isa,
+                             FSR_TILE_WHOLE, 0, err, sizeof(err)) < 0)
+            fail_msg("seed %u: %s", run, err);
+        assert_int_equal(fsr_nn_jobs(plan), 1);
+        check_output(plan, 0, &g->ops[g->nb - 1]);
+        check_output(plan, 1, &g->ops[g->other]);
+        for (int twice = 0; twice < 2; twice++) {       /* nothing is left of the first run */
+            g->samples = 0;
+            fsr_nn_run(plan, &io, 0, 0);
+            assert_int_equal(g->samples, samples_of(&g->ops[g->nb - 1]) + samples_of(&g->ops[g->other]));
+        }
+        fsr_nn_plan_free(&plan);
+    }
+    fsr_nn_free(&net);
+    for (int i = 0; i < g->nb; i++) {
+        free(g->ops[i].weights);
+        free(g->ops[i].bias);
+        free(g->ops[i].v);
+    }
+}
+
 static void random_graphs(void **state)
 {
     int kinds[NB_KINDS] = { 0 };
 
     (void)state;
     for (run = 1; run <= 400; run++) {
-        Graph   g = { .nb = 2 };
-        FsrNet *net;
+        Graph g = { .nb = 2 };
 
         seed = run;
         g.ops[0] = g.ops[1] = (Op){ .channels = 1 + rnd(5), .w = 1 + rnd(40), .h = 1 + rnd(40) };
@@ -532,37 +566,29 @@ static void random_graphs(void **state)
         for (int i = 0; i < g.nb; i++)
             kinds[g.ops[i].kind]++;
         g.other = rnd(g.nb);
-        evaluate(&g);
-        net = load(&g);
-        for (int isa = 0; isa < FSR_ISA_NB; isa++) {
-            const FsrNnIO io = { .opaque = &g, .get = get, .put = put };
-            FsrPlan *plan;
-            char     err[256];
-
-            if (!fsr_nn_isa_available(isa))
-                continue;
-            if (fsr_nn_plan_with(&plan, net, g.ops[0].w, g.ops[0].h, 1, FSR_PRECISION_F32, isa,
-                                 FSR_TILE_WHOLE, 0, err, sizeof(err)) < 0)
-                fail_msg("seed %u: %s", run, err);
-            assert_int_equal(fsr_nn_jobs(plan), 1);
-            check_output(plan, 0, &g.ops[g.nb - 1]);
-            check_output(plan, 1, &g.ops[g.other]);
-            for (int twice = 0; twice < 2; twice++) {       /* nothing is left of the first run */
-                g.samples = 0;
-                fsr_nn_run(plan, &io, 0, 0);
-                assert_int_equal(g.samples, samples_of(&g.ops[g.nb - 1]) + samples_of(&g.ops[g.other]));
-            }
-            fsr_nn_plan_free(&plan);
-        }
-        fsr_nn_free(&net);
-        for (int i = 0; i < g.nb; i++) {
-            free(g.ops[i].weights);
-            free(g.ops[i].bias);
-            free(g.ops[i].v);
-        }
+        check_graph(&g);
     }
     for (int i = 0; i < NB_KINDS; i++)
         assert_true(kinds[i] > 20);
+}
+
+/* Pads so wide that the last window lies behind the picture: it sees nothing but zeros. */
+static void far_pads(void **state)
+{
+    (void)state;
+    for (int w = 60; w < 64; w++) {
+        Graph g = { .nb = 3, .other = 0 };
+        Op   *o = &g.ops[2];
+
+        g.ops[0] = g.ops[1] = (Op){ .channels = 16, .w = w, .h = 9 };
+        *o = (Op){ .kind = CONV, .channels = 16, .groups = 16, .kw = 1, .kh = 3, .sx = 2, .sy = 1,
+                   .pads = { 1, 0, 1, 3 }, .w = (w + 2) / 2 + 1, .h = 9 };
+        o->weights = malloc(sizeof(float) * 16 * 3);
+        o->bias    = calloc(16, sizeof(float));
+        for (int i = 0; i < 16 * 3; i++)
+            o->weights[i] = rndf();
+        check_graph(&g);
+    }
 }
 
 /* ---- several inputs and outputs in strips ------------------------------------------- */
@@ -707,6 +733,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_graphs),
+        cmocka_unit_test(far_pads),
         cmocka_unit_test(strips),
         cmocka_unit_test(refuses),
     };
