@@ -34,7 +34,7 @@ static void weigh_stripe(void *arg, int stripe, int worker)
 {
     FsrEngine      *e = arg;
     const FsrCells *c = &e->cells;
-    const unsigned  t1 = (unsigned)(e->cfg.threshold * 64 + 0.5), t0 = t1 / 4;
+    const unsigned  t1 = (unsigned)(e->cfg.threshold * 64 + 0.5), t0 = t1 / 4, fits = t1 ? t0 + 1 : 0;
     const unsigned  exact = t1 < FSR_EXACT ? t1 : FSR_EXACT;
     const int       row0 = stripe * FSR_STRIPE / 4, row1 = row0 + FSR_STRIPE / 4;
     uint64_t        carried = 0;
@@ -52,7 +52,7 @@ static void weigh_stripe(void *arg, int stripe, int worker)
             nb    = left.nb + here.nb + right.nb;
             if (sum < exact * nb)
                 weight = 256;
-            else if (nb && sum < (t0 + 1) * nb)         /* sum / nb <= t0 */
+            else if (sum < fits * nb)                   /* sum / nb <= t0 */
                 weight = FSR_FITS;
             else if (sum < t1 * nb)
                 weight = FSR_FITS * (t1 - sum / nb) / (t1 - t0);

@@ -435,6 +435,24 @@ static void lying_vectors(void **state)
         }
 }
 
+/* Also what fits exactly: no mismatch is less than none. */
+static void threshold_zero_carries_nothing(void **state)
+{
+    (void)state;
+    for (int fill = FSR_FILL_FAST; fill <= FSR_FILL_COPY; fill++) {
+        Sim    *s = sim_structure(1, 96, 64);
+        SimRun *r;
+
+        if (fill == FSR_FILL_FUSE)
+            continue;
+        r = sim_run(s, &(SimConfig){ .fill = fill, .threshold = 1e-9, .net = net });
+        for (int i = 0; i < r->nb; i++)
+            assert_true(r->stats[i].transferred == 0);
+        sim_end(r);
+        sim_free(s);
+    }
+}
+
 /* A fade with weighted prediction: the weights make the references fit. */
 static void weighted_prediction(void **state)
 {
@@ -637,6 +655,7 @@ int main(void)
         cmocka_unit_test(waiting_is_bounded),
         cmocka_unit_test(vectors_matter),
         cmocka_unit_test(lying_vectors),
+        cmocka_unit_test(threshold_zero_carries_nothing),
         cmocka_unit_test(weighted_prediction),
         cmocka_unit_test(default_and_weighted_reference),
         cmocka_unit_test(key_distance),
