@@ -32,3 +32,9 @@ fi
 "$BIN/nn_onnx" "$SRC"/tests/goldens/nn/* >"$TMP/goldens" 2>"$TMP/err"
 is "PyTorch's exports give what PyTorch computes" "$(grep -v '^passed ' "$TMP/goldens")" \
     "$(ls "$SRC/tests/goldens/nn" | wc -l | tr -d ' ') passed, 0 failed, 0 refused"
+if [ -c /dev/full ]; then
+    fails_cleanly "nn_bench: figures that cannot be written" "could not be written" \
+        sh -c "'$BIN/nn_bench' '$SRC/models/fuse-x2.onnx' --size 16x16 --reps 1 --json >/dev/full"
+else
+    skip "nn_bench: figures that cannot be written" "there is no /dev/full"
+fi

@@ -409,6 +409,10 @@ int main(int argc, char **argv)
                               sizeof(err))) >= 0 &&
         (ret = bench(&o, net, plan)) < 0)
         snprintf(err, sizeof(err), "%s", strerror(-ret));
+    if (ret >= 0 && (fflush(stdout) || ferror(stdout))) {
+        snprintf(err, sizeof(err), "the output could not be written");
+        ret = -EIO;
+    }
     fsr_nn_plan_free(&plan);
     fsr_nn_free(&net);
     if (ret < 0) {
