@@ -286,11 +286,13 @@ def step(net, streams, first=None):
         if g[3] is not None:
             w[g[3]] = 0
     alone = torch.tensor([first is not None and s.first() for s in streams])
-    z = torch.zeros(len(got), 4 + STATE, *x.shape[2:])
     if alone.any():
+        z = torch.empty(len(got), 4 + STATE, *x.shape[2:])
         z[alone] = first.planes(x[alone])
-    if not alone.all():
-        z[~alone] = net(x[~alone], wanted[~alone])
+        if not alone.all():
+            z[~alone] = net(x[~alone], wanted[~alone])
+    else:
+        z = net(x, wanted)
     out = []
     for s, (x, b, target, copied), y in zip(streams, got, z):
         if copied is not None:
