@@ -89,7 +89,7 @@ class Fuse(nn.Module):
         with torch.no_grad():
             for i in range(4):
                 self.through[i, 1 + i] = 1 / DETAIL_GAIN
-            # The detail follows from edges: features that begin with the mean need thousands of steps to lose it.
+            # The detail follows from edges: features that begin with the mean take a thousand steps to lose it, or never do.
             taps = self.first.expand.view(-1, PLANES, 9)
             taps -= taps.mean(2, keepdim=True)
             taps[:, 0] *= 6

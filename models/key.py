@@ -186,8 +186,10 @@ def train(args):
     n, spent = 0, 0.0
     if os.path.exists(check):
         s = torch.load(check)
-        net.load_state_dict(s['net']), ema.load_state_dict(s['ema']), opt.load_state_dict(s['opt'])
-        n, spent = s['step'], s['spent']
+        net.load_state_dict(s['net']), ema.load_state_dict(s['ema'])
+        if 'opt' in s:      # else it was trained along by fuse.py last
+            opt.load_state_dict(s['opt'])
+        n, spent = s['step'], s.get('spent', 0.0)
     crops = Crops(args, args.crop, net.halo, rng)
     val, halo = crops.val, net.halo
     print(f'{net.mac:.0f} MAC per output pixel', flush=True)
