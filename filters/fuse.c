@@ -396,33 +396,31 @@ static void copy_row(FsrEngine *e, FsrNode *n, int y)
     const FsrFuse *f = e->fuse;
     const uint8_t *wanted = f->wanted + y / TILE * f->tiles.cols;
 
-    for (int t = 0; t < f->tiles.cols; t++) {
-        const int x = t * TILE, w = n->lr->w - x < TILE ? n->lr->w - x : TILE;
+    for (int t = 0, end; t < f->tiles.cols; t = end) {
+        const int x = t * TILE;
+        int       w;
 
-        if (wanted[t])
-            continue;
-        for (int k = 0; k < 2; k++) {
-            const int16_t *d  = f->detail->data + (2 * y + k) * f->detail->stride + 2 * x;
-            int16_t       *hr = n->hr->data + (2 * y + k) * n->hr->stride + 2 * x;
-
-            for (int i = 0; i < 2 * w; i++)
-                hr[i] = fsr_sat16(hr[i] + d[i]);
-        }
-        if (n->kept)
+        for (end = t + 1; end < f->tiles.cols && wanted[end] == wanted[t];)
+            end++;
+        w = (end * TILE < n->lr->w ? end * TILE : n->lr->w) - x;
+        for (int k = 0; !wanted[t] && k < 2; k++)
+            e->kernels.add_row(n->hr->data + (2 * y + k) * n->hr->stride + 2 * x,
+                               f->detail->data + (2 * y + k) * f->detail->stride + 2 * x, 2 * w);
+        if (!wanted[t] && n->kept)
             memcpy(n->state->data + y * n->state->stride + x * FSR_DEEP, f->state->data + y * f->state->stride + x * FSR_DEEP,
                    w * FSR_DEEP * sizeof(int16_t));
     }
 }
 
-static void finish_stripe(void *arg, int stripe, int worker)
+/* Rows of the small picture that are finished in one job: few, so that all threads have equally many. */
+#define FINISH 32
+
+static void finish_rows(void *arg, int job, int worker)
 {
     FsrEngine *e = arg;
     FsrNode   *n = e->node;
-    int y0, y1;
+    const int  y0 = job * FINISH, y1 = y0 + FINISH < n->lr->h ? y0 + FINISH : n->lr->h;
 
-    fsr_stripe_rows(e, n, stripe, &y0, &y1);
-    if (y0 == y1)
-        return;
     for (int y = y0; e->fuse->nb_wanted < e->fuse->tiles.cols * e->fuse->tiles.rows && y < y1; y++)
         copy_row(e, n, y);
     for (int y = 2 * y0; y < 2 * y1; y++)
@@ -455,7 +453,7 @@ static int fuse(FsrEngine *e, FsrNode *n, int carries)
     } else if (f->nb_wanted) {
         fsr_engine_execute(e, net_job, cut(e));
     }
-    fsr_engine_execute(e, finish_stripe, fsr_nb_stripes(e, n));
+    fsr_engine_execute(e, finish_rows, (n->lr->h + FINISH - 1) / FINISH);
     return 0;
 }
 

@@ -58,6 +58,8 @@ typedef struct FsrKernels {
     /* The same, less b, saturated once more; b goes to base_row. */
     void (*carry_row)(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
                       const FsrUpscaler *u, int k, const int16_t *weight, int n);
+    /* dst[i] += src[i], saturated */
+    void (*add_row)(int16_t *dst, const int16_t *src, int n);
     /* dst[i] = src[2 * i] + src[2 * i + 1], added to what is there if add; numbers from 0 to 256. */
     void (*sum_pairs)(int16_t *dst, const int16_t *src, int n, int add);
     /*

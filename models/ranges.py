@@ -3,8 +3,8 @@
 
 Runs the file in PyTorch and writes lowest, highest and mean value of each plane as metadata "range NODE" (nn/README.md):
 - fill=fuse: on the beginnings of the validation clips (coded.HELD_CLIPS, B pictures and low-delay P, QP 22 and 37), for all
-  values between convolutions; input and output have none, they stay float;
-- the network for pictures without references (key.py): on pictures of the same clips, all intra;
+  values between convolutions and for the input; the output has none, it stays float;
+- the network for pictures without references (key.py): on pictures of the same clips, all intra; its input stays float;
 - fastdepth: on every 16th picture of nyu_train, for what 1x1 convolutions read; one range for all planes of a value.
 """
 import argparse
@@ -72,6 +72,7 @@ class Recorder(torch.nn.Module):
 def record_fuse(model, args):
     last = next(n for n in model.graph.node if n.output[0] == 'output')
     net = Recorder(model, lambda n, out: n.op_type in ('Conv', 'Add') and n is not last and out not in last.input, True)
+    net.wanted['input'] = 'input'
     alone = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value == len(key.SEEN)
     for f in data.find([os.path.join(SHARED, 'train_video')], data.CLIPS):
         if os.path.basename(f) in coded.HELD_CLIPS:
@@ -80,7 +81,19 @@ def record_fuse(model, args):
                     key.whole(net, v, v.pictures[::4], 0)
                 else:
                     fuse.whole(net, v, args.pictures)
+    if alone:
+        del net.seen['input']
     return net.seen
+
+
+def input_range(low, high):
+    """Of what fill=fuse's network sees: rarer content has half as much again. Code values of 8 bits are whole multiples of 8 steps, in
+    the middle of what the upper bits tell apart; the weight and QP end at 1."""
+    low, high = low - (high - low) / 4, high + (high - low) / 4
+    unit = 1 / (255 * 8)
+    low[0], high[0] = -0.5 - 4 * unit, -0.5 + 2043 * unit
+    low[13], low[14:], high[14:] = 0, 0, 1
+    return low, high
 
 
 def record_depth(model, args):
@@ -108,9 +121,11 @@ def main():
         mean = total / count
         if 'fastdepth' in args.model:
             low, high, mean = low.amin()[None], high.amax()[None], mean.mean()[None]
+        elif name == 'input':
+            low, high = input_range(low, high)
         else:                               # planes that only rare content wakes, less often than these clips have it
             high = torch.maximum(high, low + (high - low).max() / 8)
-        props[f'range {name}'] = ' '.join(f'{x:.4g}' for c in zip(low, high, mean) for x in c)
+        props[f'range {name}'] = ' '.join(f'{x:.6g}' for c in zip(low, high, mean) for x in c)
     onnx.helper.set_model_props(model, props)
     with open(args.model + '.part', 'wb') as f:
         f.write(model.SerializeToString(deterministic=True))

@@ -63,7 +63,7 @@ int fsr_slice_count(const int64_t *range, int n, int *first)
     return a > b ? (int)((a - b - 1) / (step == INT64_MIN ? INT64_MAX : -step) + 1) : 0;
 }
 
-static void widen(FsrMargin *m, const FsrMargin *by)
+void fsr_margin_widen(FsrMargin *m, const FsrMargin *by)
 {
     m->left   = fsr_max(m->left, by->left);
     m->right  = fsr_max(m->right, by->right);
@@ -71,11 +71,8 @@ static void widen(FsrMargin *m, const FsrMargin *by)
     m->bottom = fsr_max(m->bottom, by->bottom);
 }
 
-/* What node n must hold around a tile -> what its inputs must. */
-static FsrMargin margin_of_inputs(const FsrNode *n)
+FsrMargin fsr_margin_of_inputs(const FsrNode *n, FsrMargin m)
 {
-    FsrMargin m = n->margin;
-
     if (n->op == FSR_OP_CONV) {
         m.left   += n->pad_left;
         m.right  += n->kw - 1 - n->pad_left;
@@ -100,15 +97,15 @@ static int set_margins(FsrNet *net)
 {
     for (int i = net->nb_nodes - 1; i >= net->nb_inputs; i--) {
         const FsrNode  *n = &net->nodes[i];
-        const FsrMargin m = margin_of_inputs(n);
+        const FsrMargin m = fsr_margin_of_inputs(n, n->margin);
 
         if (reach(&m) > FSR_NN_MAX_HALO)
             return -ENOSYS;
         for (int j = 0; j < n->nb_in; j++)
-            widen(&net->nodes[n->in[j]].margin, &m);
+            fsr_margin_widen(&net->nodes[n->in[j]].margin, &m);
     }
     for (int i = 1; i < net->nb_inputs; i++)
-        widen(&net->nodes[0].margin, &net->nodes[i].margin);
+        fsr_margin_widen(&net->nodes[0].margin, &net->nodes[i].margin);
     for (int i = 1; i < net->nb_inputs; i++)
         net->nodes[i].margin = net->nodes[0].margin;
     return 0;

@@ -176,6 +176,10 @@ int fsr_nn_fail(char *err, size_t err_size, int code, const char *fmt, ...)
  * samples (Resize) waits for operators that work on each sample by itself. */
 void fsr_graph_simplify(FsrNet *net);
 
+/* What its inputs must hold around a tile where node n is made as far as m. */
+FsrMargin fsr_margin_of_inputs(const FsrNode *n, FsrMargin m);
+void fsr_margin_widen(FsrMargin *m, const FsrMargin *by);
+
 /* Fills net->info and, for strips, the margins of all values. -ENOSYS when one exceeds
  * FSR_NN_MAX_HALO. */
 int fsr_graph_describe(FsrNet *net);

@@ -47,8 +47,9 @@ typedef struct FsrPlanNode {
 /* What of a row is made where tiles are wanted, from left to right: the same for many rows. */
 enum { FSR_PARTS = 32 };
 typedef struct FsrParts {
-    int first[2], last[2];              /* rows of tiles that they follow from: under the halo, under the limited one */
-    int nb;                             /* 0: not known */
+    FsrMargin near, seen;               /* with a limited halo: what is made around wanted tiles, and what is read */
+    int first[3], last[3];              /* rows of tiles that they follow from: under the halo, near ones, seen ones */
+    int nb;                             /* -1: not known */
     struct FsrPart {
         int x, width, zero;             /* zero: no wanted tile is near */
     } part[FSR_PARTS];

@@ -13,6 +13,7 @@ enum {
     CALIBRATE_MACS = 100 << 20,
     MIN_SIDE       = 32,
     MAX_SIDE       = 128,
+    MAX_WIDE       = 8,             /* planes of an input: more are bytes, because each row of a wide value is unfolded */
     FINE_SHARE     = 8,             /* of the network's rounding, a part that is worth removing: one in so many */
 };
 
@@ -61,7 +62,8 @@ static FsrStore store_of(const FsrPlan *p, int i, const uint8_t *sums, int known
             }
     if (others || !known)
         return FSR_STORE_FLOAT;
-    if (integer_conv(p, i) || sums[i] || (net->nodes[i].op == FSR_OP_CONV && net->nodes[i].channels > 4))
+    if (integer_conv(p, i) || sums[i] || (net->nodes[i].op == FSR_OP_CONV && net->nodes[i].channels > 4) ||
+        (net->nodes[i].op == FSR_OP_INPUT && net->nodes[i].channels > MAX_WIDE))
         return FSR_STORE_BYTES;
     return adds ? FSR_STORE_FLOAT : FSR_STORE_WIDE;
 }
@@ -356,6 +358,20 @@ static double rounding(const FsrPlan *p, int i, const struct FsrRange *seen, con
     return all;
 }
 
+/* A value of floats that one convolution hands on sample by sample (1x1), while others look at its surroundings. */
+static int passes_on(const FsrPlan *p, int i)
+{
+    int points = 0, others = 0;
+
+    for (int r = i + 1; p->nodes[i].from_floats && r < p->net->nb_nodes; r++) {
+        const FsrNode *n = &p->net->nodes[r];
+
+        if (n->op == FSR_OP_CONV && n->in[0] == i)
+            (n->kw * n->kh == 1 ? &points : &others)[0]++;
+    }
+    return points && others;
+}
+
 /*
  * Blocks of a value of bytes that bring more than twice their share of the value's rounding into the
  * result, and a good part of that of all values: in a chain like SRCNN that is the one that carries
@@ -366,11 +382,11 @@ static void set_fine(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
     const int blocks = (p->net->nodes[i].channels + 3) / 4;
     double    noise[FSR_I8_BLOCKS] = { 0 }, network = 0, all;
 
-    if (p->nodes[i].from_floats)
+    if (p->nodes[i].from_floats ? !passes_on(p, i) : p->net->nodes[i].op != FSR_OP_CONV)
         return;
-    for (int r = i; r < p->net->nb_nodes; r++)              /* sums want bytes of one kind */
+    for (int r = i + 1; r < p->net->nb_nodes; r++)          /* sums want bytes of one kind */
         for (int j = 0; j < p->net->nodes[r].nb_in; j++)
-            if ((r == i || p->net->nodes[r].in[j] == i) && p->net->nodes[r].op != FSR_OP_CONV)
+            if (p->net->nodes[r].in[j] == i && p->net->nodes[r].op != FSR_OP_CONV)
                 return;
     for (int k = 0; k < p->net->nb_nodes; k++)
         network += rounding(p, k, seen, gains, noise);
@@ -401,13 +417,28 @@ static void unfolded_bytes(int groups, int planes, int kh, FsrI8Tap *bytes)
         bytes[n] = (FsrI8Tap){ 0, 0, NOTHING };
 }
 
-static void kept_bytes(const FsrQuant *in, int planes, FsrI8Tap *bytes)
+/* Whether convolution n leaves the lower bits out: those are there for 1x1, which hands the value on. */
+static int reads_upper(const FsrPlanNode *in, const FsrNode *n)
+{
+    return in->from_floats && in->store == FSR_STORE_BYTES && n->kw * n->kh > 1;
+}
+
+static FsrI8Tap *word_bytes(const FsrQuant *in, int planes, int b, int part, FsrI8Tap *bytes)
+{
+    for (int k = 0; k < 4; k++)
+        *bytes++ = (FsrI8Tap){ 4 * b + k, 0, 4 * b + k >= planes ? NOTHING : !in->fine[b] ? BYTE : part ? LOWER : UPPER };
+    return bytes;
+}
+
+/* Lower bits follow their block, or, in a value that was made of floats, all blocks. */
+static void kept_bytes(const FsrPlanNode *in, int planes, FsrI8Tap *bytes)
 {
     for (int b = 0; 4 * b < planes; b++)
-        for (int part = 0; part <= in->fine[b]; part++)
-            for (int k = 0; k < 4; k++)
-                *bytes++ = (FsrI8Tap){ 4 * b + k, 0, 4 * b + k >= planes ? NOTHING :
-                                                     !in->fine[b] ? BYTE : part ? LOWER : UPPER };
+        for (int part = 0; part <= (in->from_floats ? 0 : in->quant->fine[b]); part++)
+            bytes = word_bytes(in->quant, planes, b, part, bytes);
+    for (int b = 0; in->from_floats && 4 * b < planes; b++)
+        if (in->quant->fine[b])
+            bytes = word_bytes(in->quant, planes, b, 1, bytes);
 }
 
 /* The convolution of one output plane in real numbers, on bytes. */
@@ -425,6 +456,7 @@ static void real_conv(const FsrPlan *p, int i, int o, const struct FsrRange *see
     const FsrI8Conv *c    = &p->nodes[i].quant->conv;
     const int        cin  = p->net->nodes[n->in[0]].channels, skip = (n->kh - low_rows(n->kh)) / 2;
     const int        all  = 1 << FSR_I8_LOW_BITS;
+    const int        upper = reads_upper(&p->nodes[n->in[0]], n);
     const size_t     size = (size_t)n->kw * n->kh;
     const float     *w    = n->weights + (size_t)o * cin * size;
     size_t at = 0;
@@ -436,7 +468,7 @@ static void real_conv(const FsrPlan *p, int i, int o, const struct FsrRange *see
             const double v = w[plane * size + k];
 
             r->offset += v * in->low[plane];
-            if (c->taps && (y < skip || y >= skip + low_rows(n->kh)))       /* without lower bits */
+            if (c->taps ? y < skip || y >= skip + low_rows(n->kh) : upper && in->fine[plane / 4])   /* without lower bits */
                 r->offset += v * in->step[plane] * (all - 1) / 2;
         }
     for (int ky = 0; ky < c->kh; ky++)
@@ -565,18 +597,18 @@ static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
     FsrPlanNode   *pn = &p->nodes[i], *in = &p->nodes[n->in[0]];
     FsrI8Conv     *c  = &pn->quant->conv;
     const int  planes = p->net->nodes[n->in[0]].channels, padded = (n->channels + 3) / 4 * 4;
-    const int  wide   = in->store == FSR_STORE_WIDE;
+    const int  wide   = in->store == FSR_STORE_WIDE, words = reads_upper(in, n) ? (planes + 3) / 4 : in->subs;
     FsrI8Tap  *bytes;
 
-    *c = (FsrI8Conv){ .groups = wide ? unfolded_words(planes, n->kh) : in->subs, .kw = n->kw,
+    *c = (FsrI8Conv){ .groups = wide ? unfolded_words(planes, n->kh) : words, .kw = n->kw,
                       .kh = wide ? 1 : n->kh, .cout = n->channels, .float_out = pn->store == FSR_STORE_FLOAT,
                       .relu = n->relu, .cout_stride = pn->stride, .fine = pn->quant->fine };
-    if (!(bytes = fsr_alloc(&p->memory, 4 * c->groups * sizeof(*bytes))))
+    if (!(bytes = fsr_alloc(&p->memory, 4 * fsr_max(c->groups, in->subs) * sizeof(*bytes))))
         return -ENOMEM;
     if (wide)
         unfolded_bytes(c->groups, planes, n->kh, c->taps = bytes);
     else
-        kept_bytes(in->quant, planes, bytes);
+        kept_bytes(in, planes, bytes);
     for (int b = 0; c->float_out && b < fsr_i8_blocks(c); b++)
         c->fine[b] = 1;
     c->fine_bits = fine_bits(c);
@@ -594,20 +626,37 @@ static int set_sum(FsrPlan *p, int i)
     const FsrNode  *n = &p->net->nodes[i];
     FsrQuant       *q = p->nodes[i].quant;
     const FsrQuant *a = p->nodes[n->in[0]].quant, *b = p->nodes[n->in[1]].quant;
-    const int       planes = (n->channels + 3) / 4 * 4;
+    const int       planes = (n->channels + 3) / 4 * 4, one = 1 << FSR_I8_SUM_BITS;
+    FsrI8Sum       *s = &q->sum;
 
-    if (!(q->offset = fsr_plan_alloc(p, 4 * planes * (sizeof(*q->offset) + 2 * sizeof(*q->ratio[0])))))
+    if (!(s->offset = fsr_plan_alloc(p, planes * (sizeof(*s->offset) + 2 * sizeof(*s->ratio)))))
         return -ENOMEM;
-    q->ratio[0] = (int16_t *)(q->offset + 4 * planes);
-    q->ratio[1] = q->ratio[0] + 4 * planes;
-    for (int k = 0; k < 4 * n->channels; k++) {
-        const int c = k / 4, at = c / 4 * 16 + k % 4 * 4 + c % 4;
-
+    s->planes = n->channels;
+    s->ratio  = (int16_t *)(s->offset + planes);
+    for (int c = 0; c < n->channels; c++) {
         q->step[c] = fmaxf(q->step[c], fmaxf(a->step[c], b->step[c]) / 15);
-        q->ratio[0][at] = (int16_t)round_to(a->step[c] / q->step[c] * (1 << FSR_ADD_BITS), 32767);
-        q->ratio[1][at] = (int16_t)round_to(b->step[c] / q->step[c] * (1 << FSR_ADD_BITS), 32767);
-        q->offset[at] = (int32_t)round_to((a->low[c] + b->low[c] - q->low[c]) / q->step[c] *
-                                          (1 << FSR_ADD_BITS), 1 << 29) + (1 << (FSR_ADD_BITS - 1));
+        s->ratio[2 * c]     = (int16_t)round_to(a->step[c] / q->step[c] * one, 32767);
+        s->ratio[2 * c + 1] = (int16_t)round_to(b->step[c] / q->step[c] * one, 32767);
+        s->offset[c]        = (int32_t)round_to((a->low[c] + b->low[c] - q->low[c]) / q->step[c] * one, 1 << 29) + one / 2;
+    }
+    return 0;
+}
+
+/* Of floats. */
+static int set_bytes(FsrPlan *p, int i)
+{
+    FsrQuant    *q = p->nodes[i].quant;
+    FsrI8Bytes  *b = &q->bytes;
+    const size_t planes = fsr_align16(p->net->nodes[i].channels);
+
+    if (!(b->low = fsr_plan_alloc(p, 2 * planes * sizeof(float))))
+        return -ENOMEM;
+    b->planes = p->net->nodes[i].channels;
+    b->factor = b->low + planes;
+    b->fine   = q->fine;
+    for (int c = 0; c < b->planes; c++) {
+        b->low[c]    = q->low[c];
+        b->factor[c] = 1 / q->step[c];
     }
     return 0;
 }
@@ -628,7 +677,7 @@ static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
     pn->quant->is_conv = integer;
     if (pn->store != FSR_STORE_FLOAT) {
         pn->step = 1;
-        pn->from_floats = pn->store == FSR_STORE_WIDE || (n->op == FSR_OP_CONV && !integer);
+        pn->from_floats = pn->store == FSR_STORE_WIDE || (n->op != FSR_OP_ADD && !integer);
         pn->subs = pn->store == FSR_STORE_WIDE ? n->channels : blocks;
         if (pn->store == FSR_STORE_BYTES)
             set_fine(p, i, seen, gains);
@@ -639,7 +688,9 @@ static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
     }
     if (integer)
         return set_conv(p, i, seen + p->nodes[n->in[0]].first_plane);
-    return pn->store == FSR_STORE_BYTES && !pn->from_floats ? set_sum(p, i) : 0;
+    if (pn->store != FSR_STORE_BYTES)
+        return 0;
+    return pn->from_floats ? set_bytes(p, i) : set_sum(p, i);
 }
 
 int fsr_quant_setup(FsrPlan *p)
@@ -673,48 +724,4 @@ void fsr_quant_row(const FsrQuant *q, int planes, const float *src, int stride, 
             dst[x] = (uint32_t)(int)v;
         }
     }
-}
-
-void fsr_quant_bytes(const FsrQuant *q, int planes, const float *src, int stride, uint32_t *dst,
-                     int pitch, int width)
-{
-    for (int g = 0; g < planes; g += 4, dst += pitch) {
-        const int n = planes - g < 4 ? planes - g : 4;
-        float low[4] = { 0 }, factor[4] = { 0 };
-
-        for (int k = 0; k < n; k++) {
-            low[k]    = q->low[g + k];
-            factor[k] = 1 / q->step[g + k];
-        }
-        for (int x = 0; x < width; x++) {
-            uint8_t *d = (uint8_t *)(dst + x);
-
-            for (int k = 0; k < 4; k++) {
-                float v = (src[(size_t)x * stride + g + k] - low[k]) * factor[k] + 0.5f;
-
-                v    = v > 0 ? v : 0;                   /* also what is not a number */
-                d[k] = (uint8_t)(int)(v < 255 ? v : 255);
-            }
-        }
-    }
-}
-
-static void add_bytes(uint8_t *restrict d, const uint8_t *restrict a, const uint8_t *restrict b, const int16_t *restrict ra,
-                      const int16_t *restrict rb, const int32_t *restrict offset, int n)
-{
-    for (int k = 0; k < n; k++) {
-        int v = (ra[k] * (int16_t)a[k] + rb[k] * (int16_t)b[k] + offset[k]) >> FSR_ADD_BITS;
-
-        v    = v < 0 ? 0 : v;
-        d[k] = v > 255 ? 255 : v;
-    }
-}
-
-void fsr_quant_add(const FsrQuant *q, int planes, const uint32_t *a, int a_pitch, const uint32_t *b,
-                   int b_pitch, uint32_t *dst, int pitch, int width)
-{
-    for (int g = 0; g < planes; g += 4, a += a_pitch, b += b_pitch, dst += pitch)
-        for (int x = 0; x < width; x += 4)
-            add_bytes((uint8_t *)(dst + x), (const uint8_t *)(a + x), (const uint8_t *)(b + x), q->ratio[0] + 4 * g,
-                      q->ratio[1] + 4 * g, q->offset + 4 * g, width - x < 4 ? 4 * (width - x) : 16);
 }

@@ -25,12 +25,9 @@ struct FsrQuant {
     int          is_conv;           /* conv: done in integers */
     FsrI8Conv    conv;
     const FsrI8Kernel *kernel;
-    /* add: for vectors [blocks of 4 planes][4 samples, all the same][4] */
-    int16_t     *ratio[2];          /* factors of both sides, 2^-FSR_ADD_BITS */
-    int32_t     *offset;            /* with the half of rounding */
+    FsrI8Bytes   bytes;             /* a value made of floats */
+    FsrI8Sum     sum;               /* of two values of bytes; offset: with the half of rounding */
 };
-
-enum { FSR_ADD_BITS = 11 };
 
 /* Which values are integers, how, and with which weights: fills store, subs, step and quant of
  * p->nodes. Strides and first_plane must be there. */
@@ -46,14 +43,6 @@ int fsr_quant_ranges(FsrPlan *p, const struct FsrRange **ranges);
 /* A row of floats (samples `stride` floats apart) as wide numbers, planes `pitch` words apart. */
 void fsr_quant_row(const FsrQuant *q, int planes, const float *src, int stride, uint32_t *dst,
                    int pitch, int width);
-
-/* The same as bytes, four planes in a word. */
-void fsr_quant_bytes(const FsrQuant *q, int planes, const float *src, int stride, uint32_t *dst,
-                     int pitch, int width);
-
-/* The sum of two rows of bytes. */
-void fsr_quant_add(const FsrQuant *q, int planes, const uint32_t *a, int a_pitch, const uint32_t *b,
-                   int b_pitch, uint32_t *dst, int pitch, int width);
 
 /* Widens the ranges of a value by a row of floats. */
 void fsr_quant_observe(struct FsrRange *r, int planes, const float *row, int stride, int width);

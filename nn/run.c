@@ -130,9 +130,9 @@ static void other_row(const Job *t, int r, Span s, float *dst)
     for (int j = 0; j < t->n->nb_in; j++)
         in[j] = under(t, j, r, s.x);
     if (pn->store == FSR_STORE_BYTES)
-        fsr_quant_add(pn->quant, t->n->channels, (const uint32_t *)in[0].data, t->p->nodes[t->n->in[0]].sub_pitch,
-                      (const uint32_t *)in[1].data, t->p->nodes[t->n->in[1]].sub_pitch, (uint32_t *)dst,
-                      pn->sub_pitch, s.width);
+        pn->quant->kernel->sum(&pn->quant->sum, (const uint32_t *)in[0].data, t->p->nodes[t->n->in[0]].sub_pitch,
+                               (const uint32_t *)in[1].data, t->p->nodes[t->n->in[1]].sub_pitch, (uint32_t *)dst,
+                               pn->sub_pitch, s.width);
     else
         fsr_ops_row(t->n, dst, pn->bf16, pn->stride, in, s.width);
 }
@@ -179,18 +179,27 @@ static int column_wanted(const FsrNnTiles *w, int col, int first, int last)
     return 0;
 }
 
-/* How far around wanted tiles node i is made where the halo is limited: the input as far as that takes. */
-static FsrMargin near_margin(const Job *t, int i)
+/* With a limited halo: how far around wanted tiles each value is made, and how far its readers look. The input is there as
+ * far as they look. */
+static void set_margins(const Job *t)
 {
-    const FsrNet   *net = t->p->net;
-    const FsrMargin m   = net->nodes[i].margin;
-    int most = t->wanted->halo * net->nodes[i].scale;
+    const FsrNet *net   = t->p->net;
+    FsrParts     *parts = t->w->parts;
 
-    for (int k = 0; net->nodes[i].op == FSR_OP_INPUT && k < net->nb_nodes; k++)
-        if (net->nodes[k].op == FSR_OP_CONV && net->nodes[k].in[0] == i)
-            most = fsr_max(most, t->wanted->halo + fsr_max(net->nodes[k].kw, net->nodes[k].kh) - 1);
-    return (FsrMargin){ .left = fsr_min(m.left, most), .right = fsr_min(m.right, most), .top = fsr_min(m.top, most),
-                        .bottom = fsr_min(m.bottom, most) };
+    for (int i = 0; i < net->nb_nodes; i++)
+        parts[i].seen = (FsrMargin){ 0 };
+    for (int i = net->nb_nodes - 1; i >= 0; i--) {
+        const FsrNode  *n = &net->nodes[i];
+        const FsrMargin m = parts[i].seen;
+        const int       most = n->op == FSR_OP_INPUT ? FSR_NN_MAX_HALO : t->wanted->halo * n->scale;
+
+        parts[i].near = (FsrMargin){ fsr_min(m.left, most), fsr_min(m.right, most), fsr_min(m.top, most), fsr_min(m.bottom, most) };
+        for (int j = 0; j < n->nb_in; j++) {
+            const FsrMargin read = fsr_margin_of_inputs(n, parts[i].near);
+
+            fsr_margin_widen(&parts[n->in[j]].seen, &read);
+        }
+    }
 }
 
 /* The rows of tiles for which row r of node i is made, its margin being m: none where last < first. */
@@ -255,9 +264,10 @@ static void make_span(Job *t, int r, Span s)
     case FSR_OP_SHUFFLE: shuffle_row(t, r, s, dst); break;
     default:             other_row(t, r, s, dst); break;
     }
-    if (dst != ring)
-        (pn->store == FSR_STORE_WIDE ? fsr_quant_row : fsr_quant_bytes)(pn->quant, n->channels, dst, pn->stride,
-                                                                         (uint32_t *)ring, pn->sub_pitch, s.width);
+    if (dst != ring && pn->store == FSR_STORE_WIDE)
+        fsr_quant_row(pn->quant, n->channels, dst, pn->stride, (uint32_t *)ring, pn->sub_pitch, s.width);
+    else if (dst != ring)
+        pn->quant->kernel->bytes(&pn->quant->bytes, dst, pn->stride, (uint32_t *)ring, pn->sub_pitch, s.width);
     if (t->p->ranges)
         fsr_quant_observe(t->p->ranges + pn->first_plane, n->channels, dst, pn->stride, s.width);
 }
@@ -293,6 +303,11 @@ static void make_once(Job *t, int r, Span s)
         continue_row(sample(t, t->i, r, first) + k * pn->sub_pitch, pn->step, first - s.x, last - first, stop - last);
 }
 
+static int in_blocks(const FsrPlanNode *pn)
+{
+    return pn->kernel && pn->kernel->block;
+}
+
 /* A kernel that makes samples in blocks gets whole blocks, those that a whole run makes. */
 static Span whole_blocks(const Job *t, Span s)
 {
@@ -300,7 +315,7 @@ static Span whole_blocks(const Job *t, Span s)
     const int          first = begin(t, t->i);
     int block, x;
 
-    if (!pn->kernel || !pn->kernel->block)
+    if (!in_blocks(pn))
         return s;
     block = pn->kernel->block(&pn->shape);
     x     = s.x - (s.x - first) % block;
@@ -335,35 +350,36 @@ static void add_part(Job *t, int r, int x, int stop, int zero)
     l->nb++;
 }
 
-/* With a limited halo: what is near wanted tiles is made, the rest is 0. near: the margin. */
-static void add_near(Job *t, int r, Span s, const FsrMargin *near)
+/* With a limited halo: what is near wanted tiles is made, what is seen around it is 0, and the rest is never read. */
+static void add_near(Job *t, int r, Span s)
 {
-    const FsrConvKernel *kernel = t->pn->kernel;
-    const int            blocks = kernel && kernel->block, stop = s.x + s.width;
-    const FsrParts      *l      = &t->w->parts[t->i];
-    int x = s.x;
+    const FsrParts *l      = &t->w->parts[t->i];
+    const int       blocks = in_blocks(t->pn), stop = s.x + s.width;
+    int  x = s.x;
+    Span seen, near;
 
     if (blocks)
         add_part(t, r, x, stop, 0);
-    while (x < stop) {
-        Span got;
+    while (next_span(t, t->i, x, &l->seen, l->first[2], l->last[2], &seen) && seen.x < stop) {
+        const int end = fsr_min(seen.x + seen.width, stop);
 
-        if (!next_span(t, t->i, x, near, l->first[1], l->last[1], &got) || got.x >= stop)
-            got = (Span){ stop, 0 };
-        got.width = fsr_min(got.x + got.width, stop) - got.x;
-        add_part(t, r, x, got.x, 1);
-        if (!blocks)
-            add_part(t, r, got.x, got.x + got.width, 0);
-        x = got.x + got.width;
+        for (x = seen.x; x < end; x = near.x + near.width) {
+            if (!next_span(t, t->i, x, &l->near, l->first[1], l->last[1], &near) || near.x >= end)
+                near = (Span){ end, 0 };
+            near.width = fsr_min(near.x + near.width, end) - near.x;
+            add_part(t, r, x, near.x, 1);
+            if (!blocks)
+                add_part(t, r, near.x, near.x + near.width, 0);
+        }
     }
 }
 
 static void make_row(void *opaque, int i, int r, int last)
 {
-    Job             *t      = opaque;
-    FsrParts        *l      = &t->w->parts[i];
-    const FsrMargin *margin = &t->p->net->nodes[i].margin, near = t->wanted && t->wanted->halo ? near_margin(t, i) : *margin;
-    int first[2] = { 0 }, stop[2] = { 0 }, x = begin(t, i);
+    Job             *t = opaque;
+    FsrParts        *l = &t->w->parts[i];
+    const FsrMargin *m[3] = { &t->p->net->nodes[i].margin, &l->near, &l->seen };
+    int  first[3] = { 0 }, stop[3] = { 0 }, x = begin(t, i);
     Span s;
 
     (void)last;
@@ -371,19 +387,19 @@ static void make_row(void *opaque, int i, int r, int last)
     t->n  = &t->p->net->nodes[i];
     t->pn = &t->p->nodes[i];
     take_history(t, r);
-    for (int k = 0; t->wanted && k < 1 + (t->wanted->halo > 0); k++)
-        tile_rows(t, i, r, k ? &near : margin, k, &first[k], &stop[k]);
-    if (l->nb && l->nb <= FSR_PARTS && !memcmp(l->first, first, sizeof(first)) && !memcmp(l->last, stop, sizeof(stop))) {
+    for (int k = 0; t->wanted && k < (t->wanted->halo ? 3 : 1); k++)
+        tile_rows(t, i, r, m[k], k, &first[k], &stop[k]);
+    if (l->nb >= 0 && l->nb <= FSR_PARTS && !memcmp(l->first, first, sizeof(first)) && !memcmp(l->last, stop, sizeof(stop))) {
         for (int k = 0; k < l->nb; k++)
             make_part(t, r, &l->part[k]);
     } else {
         memcpy(l->first, first, sizeof(first));
         memcpy(l->last, stop, sizeof(stop));
         l->nb = 0;
-        for (; next_span(t, i, x, margin, first[0], stop[0], &s); x = s.x + s.width) {
+        for (; next_span(t, i, x, m[0], first[0], stop[0], &s); x = s.x + s.width) {
             s = whole_blocks(t, s);
             if (t->wanted && t->wanted->halo)
-                add_near(t, r, s, &near);
+                add_near(t, r, s);
             else
                 add_part(t, r, s.x, s.x + s.width, 0);
         }
@@ -391,18 +407,32 @@ static void make_row(void *opaque, int i, int r, int last)
     keep_history(t, r);
 }
 
+static void deliver_span(const Job *t, int r, Span s)
+{
+    const int i = t->p->net->output;
+
+    fsr_ops_put(t->io, 0, t->p->net->nodes[i].channels, s.x, t->y * t->p->net->info.scale + r, s.width, sample(t, i, r, s.x),
+                t->p->nodes[i].stride, t->w->memory + t->p->planar);
+}
+
+/* Row r of the output, which was made last. */
 static void deliver(const Job *t, int r)
 {
-    const int i = t->p->net->output, y = t->y * t->p->net->info.scale + r;
-    const FsrNode *n = &t->p->net->nodes[i];
+    const int        i = t->p->net->output;
+    const FsrMargin *m = &t->p->net->nodes[i].margin;
+    const FsrParts  *l = &t->w->parts[i];
+    const int        known = l->nb <= FSR_PARTS && !in_blocks(&t->p->nodes[i]);
     int  first = 0, last = 0;
     Span s;
 
+    for (int k = 0; known && k < l->nb; k++)
+        deliver_span(t, r, (Span){ l->part[k].x, l->part[k].width });
+    if (known)
+        return;
     if (t->wanted)
-        tile_rows(t, i, r, &n->margin, 0, &first, &last);
-    for (int x = begin(t, i); next_span(t, i, x, &n->margin, first, last, &s); x = s.x + s.width)
-        fsr_ops_put(t->io, 0, n->channels, s.x, y, s.width, sample(t, i, r, s.x),
-                    t->p->nodes[i].stride, t->w->memory + t->p->planar);
+        tile_rows(t, i, r, m, 0, &first, &last);
+    for (int x = begin(t, i); next_span(t, i, x, m, first, last, &s); x = s.x + s.width)
+        deliver_span(t, r, s);
 }
 
 /* Whether anything is made in this tile: of the input, which has the largest margin. */
@@ -422,13 +452,15 @@ int64_t fsr_nn_run_rows(FsrPlan *p, const FsrNnIO *io, const FsrNnTiles *wanted,
 
     if (p->whole)
         return fsr_whole_run(p, io);
+    if (wanted && wanted->halo)
+        set_margins(&t);
     for (t.x = 0; t.x < p->width; t.x += p->tile_w) {
         t.width = fsr_min(p->tile_w, p->width - t.x);
         if (!tile_wanted(&t))
             continue;
         memset(t.w->made, 0, p->net->nb_nodes * sizeof(*t.w->made));
         for (int i = 0; i < p->net->nb_nodes; i++)
-            t.w->parts[i].nb = 0;
+            t.w->parts[i].nb = -1;
         for (int r = 0; r < t.height * p->net->info.scale; r++) {
             fsr_plan_demand(p, t.w->made, p->net->output, r, &t, make_row);
             deliver(&t, r);

@@ -195,6 +195,7 @@ const FsrKernels fsr_kernels_c = {
     .copy           = copy,
     .average        = average,
     .sad_cells      = sad_cells,
+    .add_row        = fsr_add_row_c,
     .sum_pairs      = fsr_sum_pairs_c,
     .fuse_get       = fsr_fuse_get_c,
     .fuse_put       = fsr_fuse_put_c,

@@ -131,6 +131,16 @@ static unsigned sharpness(const int16_t *p, ptrdiff_t stride, const int16_t *wei
     return _mm_cvtsi128_si32(sum) + (x < n ? fsr_sharpness_c(p + x, stride, weight + x, n - x) : 0);
 }
 
+static void add_row(int16_t *dst, const int16_t *src, int n)
+{
+    int i = 0;
+
+    for (; i + 16 <= n; i += 16)
+        _mm256_storeu_si256((__m256i *)(dst + i), _mm256_adds_epi16(_mm256_loadu_si256((const __m256i *)(dst + i)),
+                                                                    _mm256_loadu_si256((const __m256i *)(src + i))));
+    fsr_add_row_c(dst + i, src + i, n - i);
+}
+
 static void sum_pairs(int16_t *dst, const int16_t *src, int n, int add)
 {
     const __m256i ones = _mm256_set1_epi16(1);
@@ -153,5 +163,6 @@ void fsr_kernels_fuse_avx2(FsrKernels *k)
     k->fuse_get  = fuse_get;
     k->fuse_put  = fuse_put;
     k->sharpness = sharpness;
+    k->add_row   = add_row;
     k->sum_pairs = sum_pairs;
 }

@@ -57,6 +57,12 @@ unsigned fsr_sharpness_c(const int16_t *p, ptrdiff_t stride, const int16_t *weig
     return sum;
 }
 
+void fsr_add_row_c(int16_t *dst, const int16_t *src, int n)
+{
+    for (int i = 0; i < n; i++)
+        dst[i] = fsr_sat16(dst[i] + src[i]);
+}
+
 void fsr_sum_pairs_c(int16_t *dst, const int16_t *src, int n, int add)
 {
     for (int i = 0; i < n; i++)

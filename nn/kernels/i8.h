@@ -28,6 +28,7 @@
 enum {
     FSR_I8_LOW_BITS = 3,
     FSR_I8_WIDE_MAX = (256 << FSR_I8_LOW_BITS) - 1,
+    FSR_I8_SUM_BITS = 11,
     FSR_I8_SLACK    = 16,       /* words behind a row of words that a kernel may read */
     FSR_I8_MAX_TAPS = 1 << 14,  /* bytes a sum is made of: 2^14 * 255 * 127 + bias < 2^31 */
     FSR_I8_BLOCKS   = 1024,     /* of four planes */
@@ -55,6 +56,23 @@ typedef struct FsrI8Conv {
     void     *weights;          /* in the kernel's order */
 } FsrI8Conv;
 
+/*
+ * Floats to bytes: number = clip(0, top, (float - low) * factor + 1/2), cut, with top 255, or FSR_I8_WIDE_MAX in fine
+ * blocks of four planes, whose lower bits go to words behind those of all blocks. Not a number: 0.
+ */
+typedef struct FsrI8Bytes {
+    int      planes;
+    float   *low, *factor;      /* of each plane, rounded up to 16: then 0 */
+    uint8_t *fine;              /* [blocks of 4 planes] */
+} FsrI8Bytes;
+
+/* Sums of bytes: clip(0, 255, (a * ratio[plane][0] + b * ratio[plane][1] + offset[plane]) >> FSR_I8_SUM_BITS). */
+typedef struct FsrI8Sum {
+    int      planes;
+    int16_t *ratio;             /* both: planes rounded up to 4 */
+    int32_t *offset;
+} FsrI8Sum;
+
 typedef struct FsrI8Kernel {
     const char *name;
     int    words;               /* that the weights of one plane for a word take when packed */
@@ -65,11 +83,23 @@ typedef struct FsrI8Kernel {
      * scratch: groups * scratch_pitch words, for values that are unfolded. */
     void   (*row)(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int width,
                   uint32_t *scratch);
+    /* `width` samples, `stride` floats apart; rows of words are `pitch` apart, width words of each are written. */
+    void   (*bytes)(const FsrI8Bytes *q, const float *src, int stride, uint32_t *dst, int pitch, int width);
+    void   (*sum)(const FsrI8Sum *s, const uint32_t *a, int a_pitch, const uint32_t *b, int b_pitch, uint32_t *dst,
+                  int pitch, int width);
 } FsrI8Kernel;
 
 static inline int fsr_i8_blocks(const FsrI8Conv *c)
 {
     return (c->cout + 3) / 4;
+}
+
+/* Planes that a row has: with those that fill up a word, whose weights and factor are 0, where floats have room for them. */
+static inline int fsr_i8_planes(const FsrI8Conv *c)
+{
+    const int all = 4 * fsr_i8_blocks(c);
+
+    return c->float_out && c->cout_stride < all ? c->cout : all;
 }
 
 /* Where block b begins in weights (or in words of bytes): a fine one counts twice. */

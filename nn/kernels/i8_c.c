@@ -85,7 +85,7 @@ static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int 
         rows = unfolded;
     }
     for (int x = 0; x < width; x++)
-        for (int o = 0; o < c->cout; o++)
+        for (int o = 0; o < (c->float_out ? fsr_i8_planes(c) : c->cout); o++)
             sample(c, rows, pitch, x, o, dst);
     for (int o = c->cout; o % 4 && !c->float_out; o++)          /* planes that fill up a word */
         for (int x = 0; x < width; x++)
@@ -93,4 +93,45 @@ static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int 
                 store_byte(c, dst, x, fsr_i8_place(c, o / 4) + part, o, 0);
 }
 
-const FsrI8Kernel fsr_i8_c = { "i8 c", 1, pack, row };
+/* Four planes, those of block b. */
+static void block_bytes(const FsrI8Bytes *q, int b, const float *src, int stride, uint32_t *dst, uint32_t *low, int width)
+{
+    const float top = low ? FSR_I8_WIDE_MAX : 255;
+
+    for (int x = 0; x < width; x++)
+        for (int k = 0; k < 4; k++) {
+            float f = (src[(size_t)x * stride + k] - q->low[4 * b + k]) * q->factor[4 * b + k] + 0.5f;
+            int   v;
+
+            f = f > 0 ? f : 0;
+            v = (int)(f < top ? f : top);
+            ((uint8_t *)(dst + x))[k] = low ? v >> FSR_I8_LOW_BITS : v;
+            if (low)
+                ((uint8_t *)(low + x))[k] = v & ((1 << FSR_I8_LOW_BITS) - 1);
+        }
+}
+
+static void bytes(const FsrI8Bytes *q, const float *src, int stride, uint32_t *dst, int pitch, int width)
+{
+    const int blocks = (q->planes + 3) / 4;
+    uint32_t *low = dst + (size_t)blocks * pitch;
+
+    for (int b = 0; b < blocks; b++, dst += pitch, src += 4) {
+        block_bytes(q, b, src, stride, dst, q->fine[b] ? low : NULL, width);
+        low += q->fine[b] ? pitch : 0;
+    }
+}
+
+static void sum(const FsrI8Sum *s, const uint32_t *a, int a_pitch, const uint32_t *b, int b_pitch, uint32_t *dst,
+                int pitch, int width)
+{
+    for (int g = 0; g < s->planes; g += 4, a += a_pitch, b += b_pitch, dst += pitch)
+        for (int i = 0; i < 4 * width; i++) {
+            const int16_t *r = s->ratio + 2 * (g + i % 4);
+            const int      v = ((const uint8_t *)a)[i] * r[0] + ((const uint8_t *)b)[i] * r[1] + s->offset[g + i % 4];
+
+            ((uint8_t *)dst)[i] = clip(v >> FSR_I8_SUM_BITS, 0, 255);
+        }
+}
+
+const FsrI8Kernel fsr_i8_c = { "i8 c", 1, pack, row, bytes, sum };

@@ -100,7 +100,7 @@ typedef struct Row {
     void                  *dst;
 } Row;
 
-/* N planes from o on. */
+/* N planes (1 or 4) from o on. */
 INLINE void store_floats(const Row *t, int o, int x, int n, ivec (*acc)[BLOCK_S], const int N,
                          const int S)
 {
@@ -108,26 +108,28 @@ INLINE void store_floats(const Row *t, int o, int x, int n, ivec (*acc)[BLOCK_S]
     float *d = (float *)t->dst + (size_t)x * c->cout_stride + o;
 
     UNROLL for (int s = 0; s < S; s++, d += VW * c->cout_stride) {
-        float lanes[4][VW];
-        vec   v[4];
+        const int have = n - s * VW;
+        float     lanes[4 * VW];
+        vec       v[4];
 
         UNROLL for (int k = 0; k < N; k++) {
             v[k] = v_mul(V(cvtepi32_ps)(acc[k][s]), v_set1(c->scale + o + k));
             v[k] = c->relu ? v_max(v[k], v_zero()) : v[k];
         }
-        if (N == 4 && c->cout_stride == 4 && n >= VW) {
+        if (N == 4 && c->cout_stride == 4 && have >= VW) {
             v_store4(d, v);
             continue;
         }
-        if (N == 1 && c->cout_stride == 1 && n >= VW) {
+        if (N == 1 && c->cout_stride == 1 && have >= VW) {
             v_store(d, v[0]);
             continue;
         }
-        UNROLL for (int k = 0; k < N; k++)
-            v_store(lanes[k], v[k]);
-        for (int i = 0; i < VW && i < n; i++)
-            UNROLL for (int k = 0; k < N; k++)
-                d[(size_t)i * c->cout_stride + k] = lanes[k][i];
+        if (N == 4)
+            v_store4(lanes, v);
+        else
+            v_store(lanes, v[0]);
+        for (int i = 0; i < VW && i < have; i++)
+            memcpy(d + (size_t)i * c->cout_stride, lanes + N * i, N * sizeof(*d));
     }
 }
 
@@ -225,7 +227,7 @@ INLINE void block(const Row *t, int o, int place, int x, int n, const int N, con
 INLINE void planes(const Row *t, int x, int n, const int S)
 {
     const FsrI8Conv *c   = t->c;
-    const int        all = c->float_out ? c->cout : (c->cout + 3) / 4 * 4;
+    const int        all = fsr_i8_planes(c);
     int o = 0, place = 0;
 
     while (o + 4 <= all) {
@@ -273,8 +275,104 @@ static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int 
     }
     for (; x + BLOCK_S * VW <= width; x += BLOCK_S * VW)
         planes(&t, x, BLOCK_S * VW, BLOCK_S);
+    if (BLOCK_S > 2 && x + VW < width) {
+        planes(&t, x, width - x < 2 * VW ? width - x : 2 * VW, 2);
+        x += 2 * VW;
+    }
     for (; x < width; x += VW)
         planes(&t, x, width - x < VW ? width - x : VW, 1);
 }
 
-const FsrI8Kernel ISA(fsr_i8) = { ISA_NAME, W_WORDS, pack, row };
+/* What q does to VW planes from g on: their blocks are the 128-bit parts of vectors. */
+typedef struct Block {
+    vec  low, factor, top;
+    ivec fine;                  /* mask */
+} Block;
+
+static Block block_of(const FsrI8Bytes *q, int g)
+{
+    float   top[VW];
+    int32_t fine[VW];
+
+    for (int k = 0; k < VW; k++) {
+        fine[k] = -((g + k) / 4 * 4 < q->planes && q->fine[(g + k) / 4]);
+        top[k]  = fine[k] ? FSR_I8_WIDE_MAX : 255;
+    }
+    return (Block){ v_load(q->low + g), v_load(q->factor + g), v_load(top), i_load(fine) };
+}
+
+/* Numbers of one sample. The order of the smaller one lets what is not a number through, which becomes the least. */
+INLINE ivec i_numbers(const Block *b, vec v)
+{
+    v = v_add(v_mul(V(sub_ps)(v, b->low), b->factor), V(set1_ps)(0.5f));
+    return V(cvttps_epi32)(v_min(b->top, v));
+}
+
+/* Numbers of two samples, upper 8 bits; *low: the lower ones. */
+INLINE ivec i_split(const Block *b, ivec v, ivec *low)
+{
+    v    = V(max_epi16)(v, i_zero());
+    *low = VI(and)(v, V(set1_epi16)((1 << FSR_I8_LOW_BITS) - 1));
+    return VI(or)(VI(andnot)(b->fine, v), VI(and)(b->fine, V(srli_epi16)(v, FSR_I8_LOW_BITS)));
+}
+
+/* Four samples, two and two packed: first all in 32 bits of a plane, then a word of each block and sample. */
+static void bytes(const FsrI8Bytes *q, const float *src, int stride, uint32_t *dst, int pitch, int width)
+{
+    uint32_t *low = dst + (size_t)(q->planes + 3) / 4 * pitch;
+
+    for (int g = 0; g < q->planes; g += VW) {
+        const Block b = block_of(q, g);
+        const int   blocks = (q->planes - g < VW ? q->planes - g + 3 : VW) / 4, have = stride - g < VW ? stride - g : VW;
+        uint32_t   *next = low;
+
+        for (int x = 0; x < width; x += 4) {
+            const int n = width - x < 4 ? width - x : 4;
+            ivec      v[4], lower[2];
+            uint32_t  words[2][VW];
+
+            UNROLL for (int k = 0; k < 4; k++)
+                v[k] = i_numbers(&b, v_load_n(src + (size_t)(x + (k < n ? k : n - 1)) * stride + g, have));
+            v[0] = i_split(&b, V(packs_epi32)(v[0], v[1]), &lower[0]);
+            v[2] = i_split(&b, V(packs_epi32)(v[2], v[3]), &lower[1]);
+            i_store_n(words[0], V(packus_epi16)(v[0], v[2]), VW);
+            i_store_n(words[1], V(packus_epi16)(lower[0], lower[1]), VW);
+            next = low;
+            for (int k = 0; k < blocks; k++) {
+                memcpy(dst + (size_t)(g / 4 + k) * pitch + x, words[0] + 4 * k, n * sizeof(*dst));
+                if (q->fine[g / 4 + k]) {
+                    memcpy(next + x, words[1] + 4 * k, n * sizeof(*dst));
+                    next += pitch;
+                }
+            }
+        }
+        low = next;
+    }
+}
+
+/* Products and sum of four words, one of each 128 bits: ab, bytes of both sides in turn. */
+INLINE ivec i_sum(ivec ab, ivec ratio, ivec offset)
+{
+    return V(srai_epi32)(i_add(V(madd_epi16)(ab, ratio), offset), FSR_I8_SUM_BITS);
+}
+
+static void sum(const FsrI8Sum *s, const uint32_t *a, int a_pitch, const uint32_t *b, int b_pitch, uint32_t *dst,
+                int pitch, int width)
+{
+    for (int g = 0; g < s->planes; g += 4, a += a_pitch, b += b_pitch, dst += pitch) {
+        const ivec ratio  = i_repeat(_mm_loadu_si128((const __m128i *)(s->ratio + 2 * g)));
+        const ivec offset = i_repeat(_mm_loadu_si128((const __m128i *)(s->offset + g)));
+
+        for (int x = 0; x < width; x += VW) {
+            const ivec v = i_load(a + x), w = i_load(b + x), p = V(unpacklo_epi8)(v, w), q = V(unpackhi_epi8)(v, w);
+            const ivec lo = V(packs_epi32)(i_sum(V(unpacklo_epi8)(p, i_zero()), ratio, offset),
+                                           i_sum(V(unpackhi_epi8)(p, i_zero()), ratio, offset));
+            const ivec hi = V(packs_epi32)(i_sum(V(unpacklo_epi8)(q, i_zero()), ratio, offset),
+                                           i_sum(V(unpackhi_epi8)(q, i_zero()), ratio, offset));
+
+            i_store_n(dst + x, V(packus_epi16)(lo, hi), width - x < VW ? width - x : VW);
+        }
+    }
+}
+
+const FsrI8Kernel ISA(fsr_i8) = { ISA_NAME, W_WORDS, pack, row, bytes, sum };

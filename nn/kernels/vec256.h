@@ -11,6 +11,9 @@ typedef __m256 vec;
 #define v_set1(p) _mm256_broadcast_ss(p)
 #define v_store_bf16(p, v, n) ((void)(p), (void)(v), (void)(n))
 
+/* n: 8, as samples of floats have no fewer */
+#define v_load_n(p, n) ((void)(n), v_load(p))
+
 INLINE void v_store_n(float *p, vec v, int n)
 {
     float lanes[8];

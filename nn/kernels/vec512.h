@@ -8,6 +8,7 @@
 
 typedef __m512 vec;
 #define v_store_n(p, v, n) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (n)) - 1), v)
+#define v_load_n(p, n)     _mm512_maskz_loadu_ps((__mmask16)((1u << (n)) - 1), p)
 #define v_set1(p)          _mm512_set1_ps(*(p))
 
 /* Sums of neighbouring lanes of two vectors, by pairs, quarters and halves: after four

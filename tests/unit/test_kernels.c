@@ -216,6 +216,9 @@ static void fuse(void)
             (k ? best : fsr_kernels_c).fuse_put(hr, add ? to + 4 * LONG : NULL, in, 11 + stride % 3, n);
         }
         same("fuse_put", n, add);
+        fsr_kernels_c.add_row(want + at, a + at, n);
+        best.add_row(got + at, a + at, n);
+        same("add_row", n, add);
 
         assert_int_equal(fsr_kernels_c.sharpness(a + at + STRIDE, STRIDE, weight, n), best.sharpness(a + at + STRIDE, STRIDE, weight, n));
         for (int j = 0; j < 2 * n; j++)

@@ -228,6 +228,101 @@ static void by_hand(void **state)
     unmake(&t);
 }
 
+/* Rows of words with marks around each. */
+typedef struct Words {
+    uint32_t *p;
+    int       rows, pitch;
+} Words;
+
+static Words words(int rows, int width)
+{
+    Words w = { NULL, rows, width + FSR_I8_SLACK + (int)rnd(5) };
+
+    w.p = marked((size_t)rows * w.pitch + 2 * GUARD);
+    return w;
+}
+
+static void same_words(const FsrI8Kernel *k, const char *what, const Words *want, const Words *have, int planes, int width)
+{
+    for (int i = 0; i < want->rows * want->pitch + 2 * GUARD; i++)
+        if (want->p[i] != have->p[i])
+            fail_msg("%s, %s of %d planes, width %d: word %d is %08x, not %08x", k->name, what, planes, width, i,
+                     have->p[i], want->p[i]);
+}
+
+/* Floats with a good number of those that hide errors. */
+static float odd_float(const FsrI8Bytes *q, int c)
+{
+    static const float odd[] = { NAN, INFINITY, -INFINITY, 1e30f, -1e30f, 0, 3e9f, -3e9f };
+
+    return rnd(4) ? q->low[c] + (rnd(6000) / 2.0f - 300) / q->factor[c] : odd[rnd(8)];
+}
+
+static void floats_to_bytes(void **state)
+{
+    (void)state;
+    for (int isa = FSR_ISA_AVX2; isa < FSR_ISA_NB; isa++)
+        for (int i = 0; i < 300 && kernel(isa); i++) {
+            const int  width = 1 + i % 70, planes = 1 + rnd(40), blocks = (planes + 3) / 4;
+            const int  stride = (planes <= 8 ? 8 : (planes + 15) / 16 * 16) + 16 * rnd(2);
+            FsrI8Bytes q   = { planes, zeroed(64 * 4), zeroed(64 * 4), zeroed(blocks) };
+            float     *src = zeroed((size_t)width * stride * 4);
+            Words      want, have;
+            int        rows = blocks;
+
+            for (int c = 0; c < planes; c++) {
+                q.low[c]    = ((int)rnd(2000) - 1000) / 500.0f;
+                q.factor[c] = 1 + rnd(2000) / 10.0f;
+            }
+            for (int b = 0; b < blocks; b++)
+                rows += q.fine[b] = rnd(2);
+            for (int x = 0; x < width * stride; x++)
+                src[x] = x % stride < planes ? odd_float(&q, x % stride) : 0;
+            want = have = words(rows, width);
+            have.p = marked((size_t)rows * have.pitch + 2 * GUARD);
+            fsr_i8_c.bytes(&q, src, stride, want.p + GUARD, want.pitch, width);
+            kernel(isa)->bytes(&q, src, stride, have.p + GUARD, have.pitch, width);
+            same_words(kernel(isa), "bytes", &want, &have, planes, width);
+            free(q.low);
+            free(q.factor);
+            free(q.fine);
+            free(src);
+            free(want.p);
+            free(have.p);
+        }
+}
+
+static void sums_of_bytes(void **state)
+{
+    (void)state;
+    for (int isa = FSR_ISA_AVX2; isa < FSR_ISA_NB; isa++)
+        for (int i = 0; i < 300 && kernel(isa); i++) {
+            const int planes = 1 + rnd(40), blocks = (planes + 3) / 4, width = 1 + i % 70;
+            FsrI8Sum  s = { planes, zeroed(8 * blocks * 2), zeroed(4 * blocks * 4) };
+            Words     a = words(blocks, width), b = words(blocks, width), want = words(blocks, width), have = want;
+
+            for (int c = 0; c < 4 * blocks; c++) {
+                s.ratio[2 * c]     = i % 5 ? rnd(2500) : 32767;
+                s.ratio[2 * c + 1] = i % 5 ? (int)rnd(5000) - 2500 : 32767;
+                s.offset[c]        = (int)rnd(1 << 20) - (1 << 19);
+            }
+            for (int k = 0; k < blocks * a.pitch; k++)
+                a.p[k] = rnd(1 << 24) * 251u;
+            for (int k = 0; k < blocks * b.pitch; k++)
+                b.p[k] = i % 7 ? rnd(1 << 24) * 251u : ~0u;
+            have.p = marked((size_t)blocks * have.pitch + 2 * GUARD);
+            fsr_i8_c.sum(&s, a.p, a.pitch, b.p, b.pitch, want.p + GUARD, want.pitch, width);
+            kernel(isa)->sum(&s, a.p, a.pitch, b.p, b.pitch, have.p + GUARD, have.pitch, width);
+            same_words(kernel(isa), "sums", &want, &have, planes, width);
+            free(s.ratio);
+            free(s.offset);
+            free(a.p);
+            free(b.p);
+            free(want.p);
+            free(have.p);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +330,8 @@ int main(void)
         cmocka_unit_test(widths),
         cmocka_unit_test(worst_case),
         cmocka_unit_test(any_shape),
+        cmocka_unit_test(floats_to_bytes),
+        cmocka_unit_test(sums_of_bytes),
     };
     return cmocka_run_group_tests_name("nn_i8", tests, NULL, NULL);
 }
