@@ -37,6 +37,7 @@ typedef struct FsrPlanNode {
     /* strips and whole networks */
     int                  first_plane;   /* number of planes of all values before */
     int                  ring_rows;
+    uint64_t             ring_inverse;  /* of strips: 2^32 / ring_rows, rounded up, since division is slow */
     size_t               pitch;         /* floats from one row of the ring to the next */
     size_t               offset;        /* of the ring in a worker's memory, floats */
     FsrConvShape         shape;         /* whole: sx samples of the input make one of the kernel's */

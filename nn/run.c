@@ -67,7 +67,9 @@ static int origin(const Job *t, int i)
 static float *sample(const Job *t, int i, int r, int x)
 {
     const FsrPlanNode *pn = &t->p->nodes[i];
-    return t->w->memory + pn->offset + pn->pitch * (r % pn->ring_rows) +
+    const int          laps = (int)(r * pn->ring_inverse >> 32);
+
+    return t->w->memory + pn->offset + pn->pitch * (r - laps * pn->ring_rows) +
            (ptrdiff_t)(x - origin(t, i)) * pn->step;
 }
 
@@ -237,12 +239,15 @@ static int next_span(const Job *t, int i, int x, const FsrMargin *m, int first, 
     col = fsr_max(fsr_floor_div(fsr_floor_div(x - m->right, scale) - w->x, w->tile_w), 0);
     *s  = (Span){ 0, 0 };
     for (; col < w->cols; col++) {
-        const int x0 = fsr_max(w->x + col * w->tile_w, 0) * scale - m->left;
-        const int x1 = fsr_min(w->x + (col + 1) * w->tile_w, t->p->width) * scale + m->right;
+        int x0, x1;
 
+        if (!column_wanted(w, col, first, last))
+            continue;
+        x0 = fsr_max(w->x + col * w->tile_w, 0) * scale - m->left;
+        x1 = fsr_min(w->x + (col + 1) * w->tile_w, t->p->width) * scale + m->right;
         if (x0 >= stop || (s->width && x0 > s->x + s->width))
             break;
-        if (x1 <= x || x1 - m->right <= x0 + m->left || !column_wanted(w, col, first, last))
+        if (x1 <= x || x1 - m->right <= x0 + m->left)
             continue;
         if (!s->width)
             s->x = fsr_max(x0, x);
