@@ -591,6 +591,14 @@ static int pack_conv(FsrPlan *p, int i, const struct FsrRange *seen, const FsrI8
     return 0;
 }
 
+/* A part of what is added to the picture: errors of its weights are small beside it. */
+static int gives_detail(const FsrNet *net)
+{
+    const char *v = fsr_nn_meta(net, "output");
+
+    return v && strcmp(v, "luma");
+}
+
 static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
 {
     const FsrNode *n  = &p->net->nodes[i];
@@ -609,7 +617,7 @@ static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
         unfolded_bytes(c->groups, planes, n->kh, c->taps = bytes);
     else
         kept_bytes(in, planes, bytes);
-    for (int b = 0; c->float_out && b < fsr_i8_blocks(c); b++)
+    for (int b = 0; c->float_out && !gives_detail(p->net) && b < fsr_i8_blocks(c); b++)
         c->fine[b] = 1;
     c->fine_bits = fine_bits(c);
     if (!(c->bias = fsr_plan_alloc(p, padded * (3 * sizeof(int32_t) + sizeof(int16_t)))) ||
