@@ -2,7 +2,7 @@
 """Records in a network what its values hold, for precision=i8: ranges.py [MODEL.onnx]. To be run after each export.
 
 Runs the file in PyTorch and writes lowest, highest and mean value of each plane as metadata "range NODE" (nn/README.md):
-- fill=fuse: on the beginnings of the validation clips (coded.HELD_CLIPS, B pictures and low-delay P, QP 22 and 37), for all
+- fill=fuse: on the beginnings of the clips of train_video (B pictures and low-delay P in turn, QP 22 and 37), lettering among them, for all
   values between convolutions and for the input; the output has none, it stays float;
 - the network for pictures without references (key.py): on pictures of the same clips, all intra; its input stays float;
 - fastdepth: on every 16th picture of nyu_train, for what 1x1 convolutions read; one range for all planes of a value.
@@ -74,13 +74,12 @@ def record_fuse(model, args):
     net = Recorder(model, lambda n, out: n.op_type in ('Conv', 'Add') and n is not last and out not in last.input, True)
     net.wanted['input'] = 'input'
     alone = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value == len(key.SEEN)
-    for f in data.find([os.path.join(SHARED, 'train_video')], data.CLIPS):
-        if os.path.basename(f) in coded.HELD_CLIPS:
-            for v in sequences.versions(f, os.path.join(args.work, 'sequences'), ('i',) if alone else ('b', 'ldp'), (22, 37)):
-                if alone:
-                    key.whole(net, v, v.pictures[::4], 0)
-                else:
-                    fuse.whole(net, v, args.pictures)
+    for i, f in enumerate(data.find([os.path.join(SHARED, 'train_video')], data.CLIPS)):
+        for v in sequences.versions(f, os.path.join(args.work, 'sequences'), ('i',) if alone else (('b', 'ldp')[i % 2],), (22, 37)):
+            if alone:
+                key.whole(net, v, v.pictures[::12], 0)
+            else:
+                fuse.whole(net, v, args.pictures)
     if alone:
         del net.seen['input']
     return net.seen
@@ -112,7 +111,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('model', nargs='?', default=os.path.join(HERE, 'fuse-x2.onnx'))
     p.add_argument('--work', default=os.path.join(HERE, 'work'))
-    p.add_argument('--pictures', type=int, default=12, help='of each version')
+    p.add_argument('--pictures', type=int, default=6, help='of each version')
     args = p.parse_args()
     model = onnx.load(args.model)
     seen = (record_depth if 'fastdepth' in args.model else record_fuse)(model, args)
