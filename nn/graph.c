@@ -177,8 +177,7 @@ static void delay_repeats(FsrNet *net)
         for (int j = 0; j < n->nb_in; j++) {
             FsrNode *r = &net->nodes[n->in[j]], moved;
 
-            if (r->op != FSR_OP_RESIZE || r->resize.mode != FSR_NEAREST || r->nb_in != 1 ||
-                uses[n->in[j]] != 1)
+            if (r->op != FSR_OP_RESIZE || r->resize.mode != FSR_NEAREST || r->nb_in != 1 || uses[n->in[j]] != 1)
                 continue;
             if (by_sample(n) && r->resize.fx >= 1 && r->resize.fy >= 1) {
                 moved          = *r;

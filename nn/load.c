@@ -102,8 +102,7 @@ int fsr_load_tensor_count(const Loader *l, const OnnxTensor *t, int64_t *count)
         if (t->dims[i] < 0)
             return FAIL(l, -EINVAL, "tensor '%.80s': negative dimension", str(t->name));
         if (t->dims[i] > FSR_NN_MAX_WEIGHTS || *count * t->dims[i] > FSR_NN_MAX_WEIGHTS)
-            return FAIL(l, -E2BIG, "tensor '%.80s': more than %lld values", str(t->name),
-                        (long long)FSR_NN_MAX_WEIGHTS);
+            return FAIL(l, -E2BIG, "tensor '%.80s': more than %lld values", str(t->name), (long long)FSR_NN_MAX_WEIGHTS);
         *count *= t->dims[i];
     }
     return 0;
@@ -194,8 +193,7 @@ int fsr_load_read_tensor(Loader *l, FsrMemory *memory, const OnnxTensor *t, FsrL
         (*out)[i] = t->has_raw_data ? raw_number(t, i) :
                     t->data_type == TYPE_FLOAT ? t->float_data[i] : (float)t->int32_data[i];
         if (!isfinite((*out)[i]))
-            return FAIL(l, -EINVAL, "tensor '%.80s': value %lld is not a finite number",
-                        str(t->name), (long long)i);
+            return FAIL(l, -EINVAL, "tensor '%.80s': value %lld is not a finite number", str(t->name), (long long)i);
     }
     return (int)count;
 }
@@ -245,8 +243,7 @@ int fsr_load_resolve(Loader *l, const char *value)
         return FAIL(l, -EINVAL, "nothing makes the tensor '%.80s'", value);
     state = &l->nodes[i].state;
     if (*state == VISITING)
-        return FAIL(l, -EINVAL, "node '%.80s' depends on itself (cycle)",
-                    label(l->graph->node[i]));
+        return FAIL(l, -EINVAL, "node '%.80s' depends on itself (cycle)", label(l->graph->node[i]));
     if (*state != UNSEEN)
         return *state;
     *state = VISITING;
@@ -293,8 +290,7 @@ static int add_input(Loader *l, const FsrOnnx__ValueInfo *in)
         n->channels = 1;
     if (planes && planes->has_dim_value) {
         if (planes->dim_value < 1 || planes->dim_value > FSR_NN_MAX_CHANNELS)
-            return FAIL(l, -E2BIG, "input '%.80s': number of planes outside 1 to %d", name,
-                        FSR_NN_MAX_CHANNELS);
+            return FAIL(l, -E2BIG, "input '%.80s': number of planes outside 1 to %d", name, FSR_NN_MAX_CHANNELS);
         n->channels = (int)planes->dim_value;
     }
     return 0;
@@ -353,8 +349,7 @@ static int add_outputs(Loader *l)
             net->whole = 1;
     for (int i = 0; i < net->nb_inputs; i++)
         if (!net->nodes[i].channels)
-            return FAIL(l, -EINVAL, "the model does not say how many planes its input '%.80s' has",
-                        l->inputs[i]);
+            return FAIL(l, -EINVAL, "the model does not say how many planes its input '%.80s' has", l->inputs[i]);
     if (net->whole || net->nb_outputs == 1)
         return 0;
     n = fsr_load_add_node(l, FSR_OP_CONCAT, "outputs");
@@ -445,8 +440,7 @@ int fsr_nn_load(FsrNet **net, const void *onnx, size_t size, char *err, size_t e
 
     *net = NULL;
     if (size > FSR_NN_MAX_BYTES)
-        return fsr_nn_fail(err, err_size, -E2BIG, "the model is larger than %zu MiB",
-                           FSR_NN_MAX_BYTES >> 20);
+        return fsr_nn_fail(err, err_size, -E2BIG, "the model is larger than %zu MiB", FSR_NN_MAX_BYTES >> 20);
     if (!(m = fsr_onnx__model__unpack(NULL, size, onnx)))
         return fsr_nn_fail(err, err_size, -EINVAL, "not an ONNX model, or truncated");
     l.net = calloc(1, sizeof(*l.net));

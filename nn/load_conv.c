@@ -104,13 +104,11 @@ static int spread_groups(Loader *l, const OnnxNode *o, FsrNode *n, int planes, i
     if (groups == 1)
         return 0;
     if ((int64_t)(all * n->channels) > FSR_NN_MAX_WEIGHTS)
-        return REFUSE(l, o, -E2BIG, "more than %lld weights with its groups spread out",
-                      (long long)FSR_NN_MAX_WEIGHTS);
+        return REFUSE(l, o, -E2BIG, "more than %lld weights with its groups spread out", (long long)FSR_NN_MAX_WEIGHTS);
     if (!(w = fsr_alloc(&l->net->memory, all * n->channels * sizeof(*w))))
         return -ENOMEM;
     for (int c = 0; c < n->channels; c++)
-        memcpy(w + c * all + c / (n->channels / groups) * own, n->weights + c * own,
-               own * sizeof(*w));
+        memcpy(w + c * all + c / (n->channels / groups) * own, n->weights + c * own, own * sizeof(*w));
     n->weights = w;
     return 0;
 }
@@ -120,8 +118,7 @@ static int conv_weights(Loader *l, const OnnxNode *o, const OnnxTensor **w)
     if (!(*w = fsr_load_find_tensor(l, str(o->input[1]), FSR_LOAD_COMPUTED)))
         return REFUSE(l, o, -EINVAL, "weights '%.80s' are missing", str(o->input[1]));
     if ((*w)->n_dims != 4)
-        return REFUSE(l, o, -ENOSYS, "weights have %zu dimensions, only 2-D convolutions (4) are supported",
-                      (*w)->n_dims);
+        return REFUSE(l, o, -ENOSYS, "weights have %zu dimensions, only 2-D convolutions (4) are supported", (*w)->n_dims);
     for (int i = 0; i < 4; i++) {
         const int max = i < 2 ? FSR_NN_MAX_CHANNELS : FSR_NN_MAX_KERNEL;
 
@@ -143,8 +140,7 @@ int fsr_load_conv(Loader *l, const OnnxNode *o, int src)
         return ret;
     if (in->rank != 4)
         return REFUSE(l, o, -ENOSYS, "its input has %d dimensions, must have 4", in->rank);
-    if (groups < 1 || groups > FSR_NN_MAX_CHANNELS || w->dims[1] * groups > FSR_NN_MAX_CHANNELS ||
-        w->dims[0] % groups)
+    if (groups < 1 || groups > FSR_NN_MAX_CHANNELS || w->dims[1] * groups > FSR_NN_MAX_CHANNELS || w->dims[0] % groups)
         return REFUSE(l, o, -EINVAL, "%lld groups do not divide its planes", (long long)groups);
     if (!in->channels)
         in->channels = (int)(w->dims[1] * groups);
@@ -250,8 +246,7 @@ static int transposed_attrs(Loader *l, const OnnxNode *o, FsrNode *n, Stretch *x
     if (fsr_load_find_attr(o, "output_shape")) {
         const int64_t *size = shape + (nb == 4 ? 2 : 0);        /* with the batch and planes, or without */
 
-        if ((nb != 2 && nb != 4) || size[0] < 1 || size[1] < 1 || size[0] > FSR_NN_MAX_SIZE ||
-            size[1] > FSR_NN_MAX_SIZE)
+        if ((nb != 2 && nb != 4) || size[0] < 1 || size[1] < 1 || size[0] > FSR_NN_MAX_SIZE || size[1] > FSR_NN_MAX_SIZE)
             return REFUSE(l, o, -EINVAL, "output_shape is out of range");
         n->h = (int)size[0];
         n->w = (int)size[1];

@@ -96,8 +96,7 @@ static int add_shuffle(Loader *l, const OnnxNode *o, int src)
         return REFUSE(l, o, -ENOSYS, "blocksize %lld is not supported (enlargement up to %d in all)",
                       (long long)block, FSR_NN_MAX_SCALE);
     if (in->channels % (block * block))
-        return REFUSE(l, o, -EINVAL, "%d planes cannot be divided by %lld", in->channels,
-                      (long long)(block * block));
+        return REFUSE(l, o, -EINVAL, "%d planes cannot be divided by %lld", in->channels, (long long)(block * block));
     n = fsr_load_derive(l, o, FSR_OP_SHUFFLE, src);
     n->block     = n->block_y = (int)block;
     n->crd       = mode;
@@ -418,8 +417,7 @@ int fsr_load_operator(Loader *l, const OnnxNode *o)
     int    src, ret;
 
     if (*str(o->domain) && strcmp(o->domain, "ai.onnx"))
-        return FAIL(l, -ENOSYS, "node '%.80s': operator %.40s of domain '%.40s' is not supported",
-                    label(o), op, o->domain);
+        return FAIL(l, -ENOSYS, "node '%.80s': operator %.40s of domain '%.40s' is not supported", label(o), op, o->domain);
     for (size_t i = 1; i < o->n_output; i++)
         if (*str(o->output[i]))
             return REFUSE(l, o, -ENOSYS, "only its first output is supported");

@@ -53,10 +53,8 @@ static int resize_sizes(Loader *l, const OnnxNode *o, int planes, FsrResize *r)
 
     if (ret < 0)
         return ret;
-    if (ret != 4 || v[0] != 1 || v[1] != planes || v[2] < 1 || v[3] < 1 || v[2] > INT32_MAX ||
-        v[3] > INT32_MAX)
-        return REFUSE(l, o, -ENOSYS, "only height and width can be resized, sizes must be 1, %d and two more",
-                      planes);
+    if (ret != 4 || v[0] != 1 || v[1] != planes || v[2] < 1 || v[3] < 1 || v[2] > INT32_MAX || v[3] > INT32_MAX)
+        return REFUSE(l, o, -ENOSYS, "only height and width can be resized, sizes must be 1, %d and two more", planes);
     r->h = (int)v[2];
     r->w = (int)v[3];
     return 0;
@@ -178,8 +176,7 @@ int fsr_load_unshuffle(Loader *l, const OnnxNode *o, int src)
     const int64_t block = fsr_load_attr_int(o, "blocksize", 0);
     FsrNode      *n;
 
-    if (block < 1 || block > FSR_NN_MAX_KERNEL ||
-        l->net->nodes[src].channels * block * block > FSR_NN_MAX_CHANNELS)
+    if (block < 1 || block > FSR_NN_MAX_KERNEL || l->net->nodes[src].channels * block * block > FSR_NN_MAX_CHANNELS)
         return REFUSE(l, o, -ENOSYS, "blocksize %lld is not supported", (long long)block);
     n = fsr_load_add_sized(l, o, FSR_OP_UNSHUFFLE, src);
     n->block     = (int)block;
@@ -244,8 +241,7 @@ static int gemm_weights(Loader *l, const OnnxNode *o, FsrNode *n)
 
     if (!b)
         return REFUSE(l, o, -ENOSYS, "its second matrix is not constant");
-    if (b->n_dims != 2 || b->dims[0] < 1 || b->dims[1] < 1 || b->dims[0] > FSR_NN_MAX_SIZE ||
-        b->dims[1] > FSR_NN_MAX_SIZE)
+    if (b->n_dims != 2 || b->dims[0] < 1 || b->dims[1] < 1 || b->dims[0] > FSR_NN_MAX_SIZE || b->dims[1] > FSR_NN_MAX_SIZE)
         return REFUSE(l, o, -EINVAL, "its second matrix has %zu dimensions or is too large", b->n_dims);
     n->w  = (int)b->dims[!trans];
     n->kw = (int)b->dims[trans];

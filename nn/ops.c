@@ -159,8 +159,7 @@ void fsr_ops_shuffle(const FsrNode *n, float *dst, int dst_stride, const float *
     }
 }
 
-void fsr_ops_get(const FsrNnIO *io, int plane, int planes, int x, int y, int width, float *dst, int stride,
-                 float *scratch)
+void fsr_ops_get(const FsrNnIO *io, int plane, int planes, int x, int y, int width, float *dst, int stride, float *scratch)
 {
     if (io->get_row) {
         io->get_row(io->opaque, plane, planes, x, y, width, dst, stride);

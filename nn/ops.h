@@ -27,8 +27,7 @@ void fsr_ops_shuffle(const FsrNode *n, float *dst, int dst_stride, const float *
                      int px, int py, int width);
 
 /* A row of planes, those from `plane` on, from and to the caller. scratch: width floats, get: for each plane. */
-void fsr_ops_get(const FsrNnIO *io, int plane, int planes, int x, int y, int width, float *dst, int stride,
-                 float *scratch);
+void fsr_ops_get(const FsrNnIO *io, int plane, int planes, int x, int y, int width, float *dst, int stride, float *scratch);
 void fsr_ops_put(const FsrNnIO *io, int plane, int planes, int x, int y, int width, const float *src, int stride,
                  float *scratch);
 

@@ -144,7 +144,7 @@ static int setup_conv(FsrPlan *p, int i, size_t width)
 
         c->in_pitch      = in->sub_pitch;
         c->out_pitch     = pn->sub_pitch;
-        c->scratch_pitch = (int)fsr_align16(width + n->kw + FSR_I8_SLACK) + 16;
+        c->scratch_pitch = (int)fsr_align16(width + n->kw + FSR_I8_SLACK);
         fsr_at_least(&p->scratch_floats, c->taps ? (size_t)c->groups * c->scratch_pitch : 0);
         return 0;
     }
@@ -168,8 +168,8 @@ static int lay_out(FsrPlan *p)
         size_t width  = (size_t)p->tile_w * n->scale + n->margin.left + n->margin.right;
         size_t height = (size_t)p->height * n->scale + n->margin.top + n->margin.bottom;     /* fsr_nn_run_rows */
 
-        /* one cache line more: rows of a power of two would fall into the same sets */
-        pn->sub_pitch = (int)fsr_align16(width * pn->step + (pn->store ? FSR_I8_SLACK : 0)) + 16;
+        /* at least one cache line more: rows of a power of two would fall into the same sets */
+        pn->sub_pitch = (int)fsr_align16(width * pn->step + (pn->store ? FSR_I8_SLACK : 16));
         pn->pitch     = (size_t)pn->sub_pitch * pn->subs;
         pn->offset    = at;
         pn->ring_inverse = (UINT64_C(1) << 32) / pn->ring_rows + 1;
@@ -194,8 +194,7 @@ static int choose_formats(FsrPlan *p)
         const FsrNode *n = &p->net->nodes[i];
         int sums = n->op == FSR_OP_CONV || n->op == FSR_OP_ADD;
 
-        p->nodes[i].bf16 = p->precision == FSR_PRECISION_BF16 && sums && n->channels > 4 &&
-                           i != p->net->output;
+        p->nodes[i].bf16 = p->precision == FSR_PRECISION_BF16 && sums && n->channels > 4 && i != p->net->output;
         for (int j = 0; !sums && j < n->nb_in; j++)
             p->nodes[n->in[j]].bf16 = 0;            /* readers come after what they read */
     }
@@ -318,8 +317,7 @@ int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, i
 
 int fsr_nn_plan_whole(FsrPlan **plan, const FsrNet *net, int width, int height, char *err, size_t err_size)
 {
-    return fsr_nn_plan_with(plan, net, width, height, 1, FSR_PRECISION_F32, fsr_nn_isa(), FSR_TILE_WHOLE, 0, err,
-                            err_size);
+    return fsr_nn_plan_with(plan, net, width, height, 1, FSR_PRECISION_F32, fsr_nn_isa(), FSR_TILE_WHOLE, 0, err, err_size);
 }
 
 int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
@@ -333,12 +331,10 @@ int fsr_nn_plan_as(FsrPlan **plan, const FsrNet *net, int width, int height, int
     /* eight bits do not hold a picture that passes through all layers */
     if (precision == FSR_PRECISION_BF16 && (isa < FSR_ISA_AVX512BF16 || meta_is(net, "output", "luma")))
         precision = FSR_PRECISION_F32;
-    return fsr_nn_plan_with(plan, net, width, height, nb_workers, precision, isa, 0, 0, err,
-                            err_size);
+    return fsr_nn_plan_with(plan, net, width, height, nb_workers, precision, isa, 0, 0, err, err_size);
 }
 
-int fsr_nn_plan(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
-                char *err, size_t err_size)
+int fsr_nn_plan(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers, char *err, size_t err_size)
 {
     return fsr_nn_plan_as(plan, net, width, height, nb_workers, FSR_PRECISION_F32, err, err_size);
 }

@@ -45,15 +45,28 @@ typedef struct FsrPlanNode {
     float               *packed;
 } FsrPlanNode;
 
+/* Samples [x, x + width) of a row. */
+typedef struct FsrSamples {
+    int x, width;
+} FsrSamples;
+
 /* What of a row is made where tiles are wanted, from left to right: the same for many rows. */
 enum { FSR_PARTS = 32 };
+/* Rows of tiles under the whole margin of a row; with a limited halo also near ones, seen ones. */
+typedef struct FsrTileRows {
+    int first[3], last[3];
+} FsrTileRows;
+
+typedef struct FsrPart {
+    FsrSamples s;
+    int        zero;                    /* no wanted tile is near */
+} FsrPart;
+
 typedef struct FsrParts {
     FsrMargin near, seen;               /* with a limited halo: what is made around wanted tiles, and what is read */
-    int first[3], last[3];              /* rows of tiles that they follow from: under the halo, near ones, seen ones */
-    int nb;                             /* -1: not known */
-    struct FsrPart {
-        int x, width, zero;             /* zero: no wanted tile is near */
-    } part[FSR_PARTS];
+    FsrTileRows rows;                   /* that they follow from */
+    int         nb;                     /* -1: not known */
+    FsrPart     part[FSR_PARTS];
 } FsrParts;
 
 typedef struct FsrWorker {

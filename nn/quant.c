@@ -84,8 +84,7 @@ static void choose_stores(FsrPlan *p, const struct FsrRange *seen)
         for (int i = 0; i < net->nb_nodes; i++) {
             const int *in = net->nodes[i].in;
 
-            if (sums[i] && (p->nodes[i].store != FSR_STORE_BYTES ||
-                            p->nodes[in[0]].store != FSR_STORE_BYTES ||
+            if (sums[i] && (p->nodes[i].store != FSR_STORE_BYTES || p->nodes[in[0]].store != FSR_STORE_BYTES ||
                             p->nodes[in[1]].store != FSR_STORE_BYTES)) {
                 sums[i] = 0;
                 changed = 1;
@@ -158,19 +157,16 @@ static void draw_scene(Scene *s)
 }
 
 /* Planes are the same scene, moved. */
-static void scene_get(void *opaque, int plane, int x, int y, int w, int h, float *dst,
-                      ptrdiff_t stride)
+static void scene_get(void *opaque, int plane, int x, int y, int w, int h, float *dst, ptrdiff_t stride)
 {
     const Scene *s = opaque;
 
     for (int j = 0; j < h; j++)
         for (int i = 0; i < w; i++)
-            dst[j * stride + i] = s->luma[(y + j + 5 * plane) % s->side * s->side +
-                                          (x + i + 3 * plane) % s->side];
+            dst[j * stride + i] = s->luma[(y + j + 5 * plane) % s->side * s->side + (x + i + 3 * plane) % s->side];
 }
 
-static void scene_put(void *opaque, int plane, int x, int y, int w, int h, const float *src,
-                      ptrdiff_t stride)
+static void scene_put(void *opaque, int plane, int x, int y, int w, int h, const float *src, ptrdiff_t stride)
 {
     (void)opaque, (void)plane, (void)x, (void)y, (void)w, (void)h, (void)src, (void)stride;
 }
@@ -280,8 +276,7 @@ int fsr_quant_ranges(FsrPlan *p, const struct FsrRange **ranges)
 
 /* Range of plane c of a node: the picture may go a little beyond what was seen, and a
  * rectified value begins at zero. */
-static void plane_range(const FsrPlan *p, int i, int c, const struct FsrRange *seen, float *low,
-                        float *high)
+static void plane_range(const FsrPlan *p, int i, int c, const struct FsrRange *seen, float *low, float *high)
 {
     const FsrNode *n    = &p->net->nodes[i];
     const float    room = p->nodes[i].store == FSR_STORE_WIDE ? 0.125f * (seen[c].high - seen[c].low) : 0;
@@ -294,18 +289,20 @@ static void plane_range(const FsrPlan *p, int i, int c, const struct FsrRange *s
 
 static int set_steps(FsrPlan *p, int i, const struct FsrRange *seen)
 {
-    FsrPlanNode *pn     = &p->nodes[i];
-    const int    planes = p->net->nodes[i].channels;
+    const FsrPlanNode *pn     = &p->nodes[i];
+    FsrI8Format       *f      = &pn->quant->format;
+    const int          padded = (int)fsr_align16(f->planes = p->net->nodes[i].channels);
 
-    if (!(pn->quant->low = fsr_plan_alloc(p, 2 * planes * sizeof(float))))
+    if (!(f->low = fsr_plan_alloc(p, 2 * padded * sizeof(float))))
         return -ENOMEM;
-    pn->quant->step = pn->quant->low + planes;
-    for (int c = 0; c < planes; c++) {
-        const int wide = pn->store == FSR_STORE_WIDE || pn->quant->fine[c / 4];
-        float high;
+    f->step = f->low + padded;
+    for (int c = 0; c < padded; c++) {
+        const int top = pn->store == FSR_STORE_WIDE || f->fine[c / 4] ? FSR_I8_WIDE_MAX : 255;
+        float     high = INFINITY;
 
-        plane_range(p, i, c, seen, &pn->quant->low[c], &high);
-        pn->quant->step[c] = (high - pn->quant->low[c]) / (wide ? FSR_I8_WIDE_MAX : 255);
+        if (c < f->planes)
+            plane_range(p, i, c, seen, &f->low[c], &high);
+        f->step[c] = (high - f->low[c]) / top;
     }
     return 0;
 }
@@ -339,37 +336,34 @@ static void set_gains(const FsrPlan *p, double *gains)
     }
 }
 
-/* What rounding the planes of value i to bytes brings into the result, their squares: adds that of each
- * block of four planes to noise, and returns the sum. */
-static double rounding(const FsrPlan *p, int i, const struct FsrRange *seen, const double *gains, double *noise)
+/* What rounding each plane of values of bytes brings into the result, its square: in place of its gain. */
+static void set_noise(const FsrPlan *p, const struct FsrRange *seen, double *gains)
 {
-    const int first = p->nodes[i].first_plane;
-    double    all   = 0;
+    for (int i = 0, at = 0; i < p->net->nb_nodes; i++)
+        for (int c = 0; c < p->net->nodes[i].channels; c++, at++) {
+            float low, high;
 
-    for (int c = 0; p->nodes[i].store == FSR_STORE_BYTES && c < p->net->nodes[i].channels; c++) {
-        float  low, high;
-        double square;
-
-        plane_range(p, i, c, seen + first, &low, &high);
-        square        = (double)(high - low) * (high - low) * gains[first + c];
-        noise[c / 4] += square;
-        all          += square;
-    }
-    return all;
+            plane_range(p, i, c, seen + p->nodes[i].first_plane, &low, &high);
+            gains[at] = p->nodes[i].store == FSR_STORE_BYTES ? (double)(high - low) * (high - low) * gains[at] : 0;
+        }
 }
 
-/* A value of floats that one convolution hands on sample by sample (1x1), while others look at its surroundings. */
-static int passes_on(const FsrPlan *p, int i)
+/* Whether all that read value i can take fine blocks: sums want bytes of one kind. Of a value of floats they are
+ * for 1x1, which hands it on sample by sample, while others look at its surroundings (reads_upper). */
+static int may_be_fine(const FsrPlan *p, int i)
 {
     int points = 0, others = 0;
 
-    for (int r = i + 1; p->nodes[i].from_floats && r < p->net->nb_nodes; r++) {
-        const FsrNode *n = &p->net->nodes[r];
+    for (int r = i + 1; r < p->net->nb_nodes; r++)
+        for (int j = 0; j < p->net->nodes[r].nb_in; j++) {
+            const FsrNode *n = &p->net->nodes[r];
 
-        if (n->op == FSR_OP_CONV && n->in[0] == i)
-            (n->kw * n->kh == 1 ? &points : &others)[0]++;
-    }
-    return points && others;
+            if (n->in[j] == i && n->op != FSR_OP_CONV)
+                return 0;
+            points += n->in[j] == i && n->kw * n->kh == 1;
+            others += n->in[j] == i && n->kw * n->kh != 1;
+        }
+    return p->nodes[i].from_floats ? points && others : p->net->nodes[i].op == FSR_OP_CONV;
 }
 
 /*
@@ -377,23 +371,19 @@ static int passes_on(const FsrPlan *p, int i)
  * result, and a good part of that of all values: in a chain like SRCNN that is the one that carries
  * the picture.
  */
-static void set_fine(FsrPlan *p, int i, const struct FsrRange *seen, const double *gains)
+static void set_fine(FsrPlan *p, int i, const double *noise)
 {
-    const int blocks = (p->net->nodes[i].channels + 3) / 4;
-    double    noise[FSR_I8_BLOCKS] = { 0 }, network = 0, all;
+    const int planes = p->net->nodes[i].channels, blocks = (planes + 3) / 4;
+    double    block[FSR_I8_BLOCKS] = { 0 }, network = 0, all = 0;
 
-    if (p->nodes[i].from_floats ? !passes_on(p, i) : p->net->nodes[i].op != FSR_OP_CONV)
-        return;
-    for (int r = i + 1; r < p->net->nb_nodes; r++)          /* sums want bytes of one kind */
-        for (int j = 0; j < p->net->nodes[r].nb_in; j++)
-            if (p->net->nodes[r].in[j] == i && p->net->nodes[r].op != FSR_OP_CONV)
-                return;
-    for (int k = 0; k < p->net->nb_nodes; k++)
-        network += rounding(p, k, seen, gains, noise);
-    memset(noise, 0, sizeof(noise));
-    all = rounding(p, i, seen, gains, noise);
-    for (int b = 0; b < blocks; b++)
-        p->nodes[i].quant->fine[b] = noise[b] * blocks > 2 * all && noise[b] * FINE_SHARE > network;
+    for (int c = 0; c < p->planes; c++)
+        network += noise[c];
+    for (int c = 0; c < planes; c++) {
+        block[c / 4] += noise[p->nodes[i].first_plane + c];
+        all          += noise[p->nodes[i].first_plane + c];
+    }
+    for (int b = 0; b < blocks && may_be_fine(p, i); b++)
+        p->nodes[i].quant->format.fine[b] = block[b] * blocks > 2 * all && block[b] * FINE_SHARE > network;
 }
 
 /* ---- weights ---------------------------------------------------------------------- */
@@ -423,22 +413,24 @@ static int reads_upper(const FsrPlanNode *in, const FsrNode *n)
     return in->from_floats && in->store == FSR_STORE_BYTES && n->kw * n->kh > 1;
 }
 
-static FsrI8Tap *word_bytes(const FsrQuant *in, int planes, int b, int part, FsrI8Tap *bytes)
+static FsrI8Tap *word_bytes(const FsrI8Format *f, int b, int part, FsrI8Tap *bytes)
 {
     for (int k = 0; k < 4; k++)
-        *bytes++ = (FsrI8Tap){ 4 * b + k, 0, 4 * b + k >= planes ? NOTHING : !in->fine[b] ? BYTE : part ? LOWER : UPPER };
+        *bytes++ = (FsrI8Tap){ 4 * b + k, 0, 4 * b + k >= f->planes ? NOTHING : !f->fine[b] ? BYTE : part ? LOWER : UPPER };
     return bytes;
 }
 
 /* Lower bits follow their block, or, in a value that was made of floats, all blocks. */
-static void kept_bytes(const FsrPlanNode *in, int planes, FsrI8Tap *bytes)
+static void kept_bytes(const FsrPlanNode *in, FsrI8Tap *bytes)
 {
-    for (int b = 0; 4 * b < planes; b++)
-        for (int part = 0; part <= (in->from_floats ? 0 : in->quant->fine[b]); part++)
-            bytes = word_bytes(in->quant, planes, b, part, bytes);
-    for (int b = 0; in->from_floats && 4 * b < planes; b++)
-        if (in->quant->fine[b])
-            bytes = word_bytes(in->quant, planes, b, 1, bytes);
+    const FsrI8Format *f = &in->quant->format;
+
+    for (int b = 0; 4 * b < f->planes; b++)
+        for (int part = 0; part <= (in->from_floats ? 0 : f->fine[b]); part++)
+            bytes = word_bytes(f, b, part, bytes);
+    for (int b = 0; in->from_floats && 4 * b < f->planes; b++)
+        if (f->fine[b])
+            bytes = word_bytes(f, b, 1, bytes);
 }
 
 /* The convolution of one output plane in real numbers, on bytes. */
@@ -451,18 +443,17 @@ typedef struct Real {
 
 static void real_conv(const FsrPlan *p, int i, int o, const struct FsrRange *seen, Real *r)
 {
-    const FsrNode   *n    = &p->net->nodes[i];
-    const FsrQuant  *in   = p->nodes[n->in[0]].quant;
-    const FsrI8Conv *c    = &p->nodes[i].quant->conv;
-    const int        cin  = p->net->nodes[n->in[0]].channels, skip = (n->kh - low_rows(n->kh)) / 2;
-    const int        all  = 1 << FSR_I8_LOW_BITS;
-    const int        upper = reads_upper(&p->nodes[n->in[0]], n);
-    const size_t     size = (size_t)n->kw * n->kh;
-    const float     *w    = n->weights + (size_t)o * cin * size;
+    const FsrNode     *n     = &p->net->nodes[i];
+    const FsrI8Format *in    = &p->nodes[n->in[0]].quant->format;
+    const FsrI8Conv   *c     = &p->nodes[i].quant->conv;
+    const int          skip  = (n->kh - low_rows(n->kh)) / 2, all = 1 << FSR_I8_LOW_BITS;
+    const int          upper = reads_upper(&p->nodes[n->in[0]], n);
+    const size_t       size  = (size_t)n->kw * n->kh;
+    const float       *w     = n->weights + o * in->planes * size;
     size_t at = 0;
 
     r->offset = n->bias[o];
-    for (int plane = 0; plane < cin; plane++)
+    for (int plane = 0; plane < in->planes; plane++)
         for (size_t k = 0; k < size; k++) {
             const int    y = k / n->kw;
             const double v = w[plane * size + k];
@@ -517,11 +508,10 @@ static void round_weights(const FsrI8Conv *c, const Real *r, double unit, int li
 }
 
 /* Integers for the real convolution r of plane o; low: where the lower bytes go, or NULL. */
-static void integer_plane(FsrPlan *p, int i, int o, const Real *r, int32_t *rounded, int8_t *w,
-                          int8_t *low)
+static void integer_plane(FsrPlan *p, int i, int o, const Real *r, int32_t *rounded, int8_t *w, int8_t *low)
 {
-    FsrQuant    *q    = p->nodes[i].quant;
-    FsrI8Conv   *c    = &q->conv;
+    FsrI8Format *f    = &p->nodes[i].quant->format;
+    FsrI8Conv   *c    = &p->nodes[i].quant->conv;
     const size_t n    = fsr_i8_taps(c) * 4;
     const int    bits = low ? c->fine_bits : 0, limit = 127 << bits;
     double       unit = fabs(r->offset) / (1 << 28), offset = r->offset;
@@ -534,15 +524,15 @@ static void integer_plane(FsrPlan *p, int i, int o, const Real *r, int32_t *roun
         double factor;
         int    shift = 0, mult;
 
-        q->step[o] = fmaxf(q->step[o], (float)(unit * 1.01));
-        factor     = unit / q->step[o];
+        f->step[o] = fmaxf(f->step[o], (float)(unit * 1.01));
+        factor     = unit / f->step[o];
         while (shift < 24 && top / factor / (1 << shift) >= 2 << SUM_BITS)
             shift++;
         mult        = (int)ceil(factor * (1 << shift) * 32768);
         c->shift[o] = shift;
         c->mult[o]  = mult < 32767 ? mult : 32767;
-        unit        = c->mult[o] / 32768.0 / (1 << shift) * q->step[o];     /* so that nothing is rounded */
-        offset     -= q->low[o];
+        unit        = c->mult[o] / 32768.0 / (1 << shift) * f->step[o];     /* so that nothing is rounded */
+        offset     -= f->low[o];
     }
     round_weights(c, r, unit, limit, rounded);
     for (size_t k = 0; k < n; k++) {
@@ -610,15 +600,15 @@ static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
 
     *c = (FsrI8Conv){ .groups = wide ? unfolded_words(planes, n->kh) : words, .kw = n->kw,
                       .kh = wide ? 1 : n->kh, .cout = n->channels, .float_out = pn->store == FSR_STORE_FLOAT,
-                      .relu = n->relu, .cout_stride = pn->stride, .fine = pn->quant->fine };
+                      .relu = n->relu, .cout_stride = pn->stride, .fine = pn->quant->format.fine };
     if (!(bytes = fsr_alloc(&p->memory, 4 * fsr_max(c->groups, in->subs) * sizeof(*bytes))))
         return -ENOMEM;
     if (wide)
         unfolded_bytes(c->groups, planes, n->kh, c->taps = bytes);
     else
-        kept_bytes(in, planes, bytes);
-    for (int b = 0; c->float_out && !gives_detail(p->net) && b < fsr_i8_blocks(c); b++)
-        c->fine[b] = 1;
+        kept_bytes(in, bytes);
+    if (c->float_out && !gives_detail(p->net))
+        memset(c->fine, 1, fsr_i8_blocks(c));
     c->fine_bits = fine_bits(c);
     if (!(c->bias = fsr_plan_alloc(p, padded * (3 * sizeof(int32_t) + sizeof(int16_t)))) ||
         !(c->weights = fsr_plan_alloc(p, fsr_i8_packed(pn->quant->kernel, c))))
@@ -631,74 +621,52 @@ static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
 
 static int set_sum(FsrPlan *p, int i)
 {
-    const FsrNode  *n = &p->net->nodes[i];
-    FsrQuant       *q = p->nodes[i].quant;
-    const FsrQuant *a = p->nodes[n->in[0]].quant, *b = p->nodes[n->in[1]].quant;
-    const int       planes = (n->channels + 3) / 4 * 4, one = 1 << FSR_I8_SUM_BITS;
-    FsrI8Sum       *s = &q->sum;
+    const FsrNode     *n = &p->net->nodes[i];
+    FsrI8Format       *f = &p->nodes[i].quant->format;
+    const FsrI8Format *a = &p->nodes[n->in[0]].quant->format, *b = &p->nodes[n->in[1]].quant->format;
+    const int          padded = (n->channels + 3) / 4 * 4, one = 1 << FSR_I8_SUM_BITS;
+    FsrI8Sum          *s = &p->nodes[i].quant->sum;
 
-    if (!(s->offset = fsr_plan_alloc(p, planes * (sizeof(*s->offset) + 2 * sizeof(*s->ratio)))))
+    if (!(s->offset = fsr_plan_alloc(p, padded * (sizeof(*s->offset) + 2 * sizeof(*s->ratio)))))
         return -ENOMEM;
     s->planes = n->channels;
-    s->ratio  = (int16_t *)(s->offset + planes);
+    s->ratio  = (int16_t *)(s->offset + padded);
     for (int c = 0; c < n->channels; c++) {
-        q->step[c] = fmaxf(q->step[c], fmaxf(a->step[c], b->step[c]) / 15);
-        s->ratio[2 * c]     = (int16_t)round_to(a->step[c] / q->step[c] * one, 32767);
-        s->ratio[2 * c + 1] = (int16_t)round_to(b->step[c] / q->step[c] * one, 32767);
-        s->offset[c]        = (int32_t)round_to((a->low[c] + b->low[c] - q->low[c]) / q->step[c] * one, 1 << 29) + one / 2;
+        f->step[c] = fmaxf(f->step[c], fmaxf(a->step[c], b->step[c]) / 15);
+        s->ratio[2 * c]     = (int16_t)round_to(a->step[c] / f->step[c] * one, 32767);
+        s->ratio[2 * c + 1] = (int16_t)round_to(b->step[c] / f->step[c] * one, 32767);
+        s->offset[c]        = (int32_t)round_to((a->low[c] + b->low[c] - f->low[c]) / f->step[c] * one, 1 << 29) + one / 2;
     }
     return 0;
 }
 
-/* Of floats. */
-static int set_bytes(FsrPlan *p, int i)
-{
-    FsrQuant    *q = p->nodes[i].quant;
-    FsrI8Bytes  *b = &q->bytes;
-    const size_t planes = fsr_align16(p->net->nodes[i].channels);
-
-    if (!(b->low = fsr_plan_alloc(p, 2 * planes * sizeof(float))))
-        return -ENOMEM;
-    b->planes = p->net->nodes[i].channels;
-    b->factor = b->low + planes;
-    b->fine   = q->fine;
-    for (int c = 0; c < b->planes; c++) {
-        b->low[c]    = q->low[c];
-        b->factor[c] = 1 / q->step[c];
-    }
-    return 0;
-}
-
-static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const double *gains)
+static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const double *noise)
 {
     const FsrNode *n  = &p->net->nodes[i];
     FsrPlanNode   *pn = &p->nodes[i];
     const int integer = integer_conv(p, i), blocks = (n->channels + 3) / 4;
-    int ret;
+    FsrQuant *q;
 
     if (pn->store == FSR_STORE_FLOAT && !integer)
         return 0;
-    if (!(pn->quant = fsr_alloc(&p->memory, sizeof(*pn->quant))) ||
-        !(pn->quant->fine = fsr_alloc(&p->memory, blocks)))
+    if (!(q = pn->quant = fsr_alloc(&p->memory, sizeof(*q))) || !(q->format.fine = fsr_alloc(&p->memory, fsr_align16(blocks))))
         return -ENOMEM;
-    pn->quant->kernel  = fsr_nn_pick_i8(p->isa);
-    pn->quant->is_conv = integer;
+    q->kernel  = fsr_nn_pick_i8(p->isa);
+    q->is_conv = integer;
     if (pn->store != FSR_STORE_FLOAT) {
         pn->step = 1;
         pn->from_floats = pn->store == FSR_STORE_WIDE || (n->op != FSR_OP_ADD && !integer);
         pn->subs = pn->store == FSR_STORE_WIDE ? n->channels : blocks;
         if (pn->store == FSR_STORE_BYTES)
-            set_fine(p, i, seen, gains);
-        for (int b = 0; pn->store == FSR_STORE_BYTES && b < blocks; b++)
-            pn->subs += pn->quant->fine[b];
-        if ((ret = set_steps(p, i, seen + pn->first_plane)) < 0)
-            return ret;
+            set_fine(p, i, noise);
+        for (int b = 0; b < blocks; b++)
+            pn->subs += q->format.fine[b];
+        if (set_steps(p, i, seen + pn->first_plane) < 0)
+            return -ENOMEM;
     }
     if (integer)
         return set_conv(p, i, seen + p->nodes[n->in[0]].first_plane);
-    if (pn->store != FSR_STORE_BYTES)
-        return 0;
-    return pn->from_floats ? set_bytes(p, i) : set_sum(p, i);
+    return pn->store == FSR_STORE_BYTES && !pn->from_floats ? set_sum(p, i) : 0;
 }
 
 int fsr_quant_setup(FsrPlan *p)
@@ -711,6 +679,7 @@ int fsr_quant_setup(FsrPlan *p)
         return ret;
     choose_stores(p, seen);
     set_gains(p, gains);
+    set_noise(p, seen, gains);
     for (int i = 0; ret >= 0 && i < p->net->nb_nodes; i++)
         ret = set_value(p, i, seen, gains);
     return ret;
@@ -718,11 +687,10 @@ int fsr_quant_setup(FsrPlan *p)
 
 /* ---- rows ------------------------------------------------------------------------- */
 
-void fsr_quant_row(const FsrQuant *q, int planes, const float *src, int stride, uint32_t *dst,
-                   int pitch, int width)
+void fsr_quant_row(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int width)
 {
-    for (int c = 0; c < planes; c++, dst += pitch) {
-        const float low = q->low[c], factor = 1 / q->step[c];
+    for (int c = 0; c < f->planes; c++, dst += pitch) {
+        const float low = f->low[c], factor = 1 / f->step[c];
 
         for (int x = 0; x < width; x++) {
             float v = (src[(size_t)x * stride + c] - low) * factor + 0.5f;

@@ -2,8 +2,8 @@
  * Networks in integers: which values are bytes, what a byte means, integer weights.
  *
  * A sample of plane c is low[c] + step[c] * number. What a convolution or a sum hands to others
- * of their kind is bytes; the input, and what other operators hand to convolutions, has
- * FSR_I8_WIDE_MAX + 1 steps; the rest is float. Weights have 8 bits and a scale for each output
+ * of their kind is bytes, and so are inputs of many planes; other inputs, and what other operators
+ * hand to convolutions, have FSR_I8_WIDE_MAX + 1 steps; the rest is float. Weights have 8 bits and a scale for each output
  * plane, chosen so that no product of it has to be rounded but the last.
  */
 #ifndef FASTSR_NN_QUANT_H
@@ -20,12 +20,10 @@ struct FsrRange {
 };
 
 struct FsrQuant {
-    float       *low, *step;        /* of each plane; NULL: the value is float */
-    uint8_t     *fine;              /* [blocks of 4 planes] bytes: 11 bits in two words (kernels/i8.h) */
+    FsrI8Format  format;            /* of the value; low is NULL: float */
     int          is_conv;           /* conv: done in integers */
     FsrI8Conv    conv;
     const FsrI8Kernel *kernel;
-    FsrI8Bytes   bytes;             /* a value made of floats */
     FsrI8Sum     sum;               /* of two values of bytes; offset: with the half of rounding */
 };
 
@@ -41,8 +39,7 @@ int fsr_quant_recorded(const FsrNet *net);
 int fsr_quant_ranges(FsrPlan *p, const struct FsrRange **ranges);
 
 /* A row of floats (samples `stride` floats apart) as wide numbers, planes `pitch` words apart. */
-void fsr_quant_row(const FsrQuant *q, int planes, const float *src, int stride, uint32_t *dst,
-                   int pitch, int width);
+void fsr_quant_row(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int width);
 
 /* Widens the ranges of a value by a row of floats. */
 void fsr_quant_observe(struct FsrRange *r, int planes, const float *row, int stride, int width);

@@ -86,8 +86,7 @@ int fsr_resize_taps(FsrMemory *memory, FsrTaps *t, const FsrResize *r, int size,
     return 0;
 }
 
-static void copy_sample(float *restrict dst, const float *restrict src, const float *restrict add,
-                        int stride)
+static void copy_sample(float *restrict dst, const float *restrict src, const float *restrict add, int stride)
 {
     if (add)
         for (int c = 0; c < stride; c++)
@@ -97,8 +96,7 @@ static void copy_sample(float *restrict dst, const float *restrict src, const fl
             dst[c] = src[c];
 }
 
-void fsr_resize_row(const FsrTaps *t, float *dst, const float *src, const float *add, int width,
-                    int stride)
+void fsr_resize_row(const FsrTaps *t, float *dst, const float *src, const float *add, int width, int stride)
 {
     if (t->nb == 1 && stride == 1 && !add) {
         for (int x = 0; x < width; x++)

@@ -26,11 +26,9 @@ int fsr_resize_taps(FsrMemory *memory, FsrTaps *t, const FsrResize *r, int size,
 
 /* dst: result samples; src: one row, stride words between samples of both. add: a row that
  * is added to the result, or NULL. */
-void fsr_resize_row(const FsrTaps *t, float *dst, const float *src, const float *add, int width,
-                    int stride);
+void fsr_resize_row(const FsrTaps *t, float *dst, const float *src, const float *add, int width, int stride);
 
 /* dst: sum of nb rows of len words with their weights. */
-void fsr_resize_blend(float *dst, const float *const *rows, const float *weights, int nb,
-                      size_t len);
+void fsr_resize_blend(float *dst, const float *const *rows, const float *weights, int nb, size_t len);
 
 #endif /* FASTSR_NN_RESIZE_H */

@@ -19,11 +19,6 @@ typedef struct Job {
     const FsrPlanNode *pn;
 } Job;
 
-/* Samples [x, x + width) of a row. */
-typedef struct Span {
-    int x, width;
-} Span;
-
 static int clamp(int v, int lo, int hi)
 {
     return fsr_max(lo, fsr_min(v, hi));
@@ -83,7 +78,7 @@ static void continue_row(float *row, size_t stride, int before, int n, int after
 }
 
 /* The picture goes on beyond its border with its border samples. */
-static void input_row(const Job *t, int r, Span s, float *dst)
+static void input_row(const Job *t, int r, FsrSamples s, float *dst)
 {
     const FsrPlan *p = t->p;
     const int  stride = t->pn->stride;
@@ -96,7 +91,7 @@ static void input_row(const Job *t, int r, Span s, float *dst)
     continue_row(inside, stride, left, have, s.width - left - have);
 }
 
-static void conv_row(Job *t, int r, Span s, float *dst)
+static void conv_row(Job *t, int r, FsrSamples s, float *dst)
 {
     const FsrNode *n       = t->n;
     float         *scratch = t->w->memory + t->p->scratch;
@@ -106,8 +101,7 @@ static void conv_row(Job *t, int r, Span s, float *dst)
     for (int k = 0; k < n->kh; k++)
         rows[k] = sample(t, n->in[0], first + k, s.x - n->pad_left);
     if (t->pn->quant && t->pn->quant->is_conv)
-        t->pn->quant->kernel->row(&t->pn->quant->conv, (const uint32_t *const *)rows, dst, s.width,
-                                  (uint32_t *)scratch);
+        t->pn->quant->kernel->row(&t->pn->quant->conv, (const uint32_t *const *)rows, dst, s.width, (uint32_t *)scratch);
     else
         t->pn->kernel->row(&t->pn->shape, t->pn->packed, rows, dst, s.width, scratch);
     t->macs += fsr_node_macs(t->p->net, n) * s.width;
@@ -124,7 +118,7 @@ static FsrRow under(const Job *t, int j, int r, int x)
 }
 
 /* What makes samples of those under them; of bytes only sums. */
-static void other_row(const Job *t, int r, Span s, float *dst)
+static void other_row(const Job *t, int r, FsrSamples s, float *dst)
 {
     const FsrPlanNode *pn = t->pn;
     FsrRow in[FSR_NN_MAX_INPUTS];
@@ -139,7 +133,7 @@ static void other_row(const Job *t, int r, Span s, float *dst)
         fsr_ops_row(t->n, dst, pn->bf16, pn->stride, in, s.width);
 }
 
-static void shuffle_row(const Job *t, int r, Span s, float *dst)
+static void shuffle_row(const Job *t, int r, FsrSamples s, float *dst)
 {
     const FsrMargin *in = &t->p->net->nodes[t->n->in[0]].margin;
     const int        b  = t->n->block;
@@ -150,26 +144,15 @@ static void shuffle_row(const Job *t, int r, Span s, float *dst)
                     (r - t->n->margin.top + in->top * b) % b, s.width);
 }
 
-/* Takes over from the tile on the left what this one needs of its row. */
-static void take_history(const Job *t, int r)
+/* Copies the last samples of row r, which the next tile reads too, from x on: to where they are kept, or from there. */
+static void copy_history(const Job *t, int r, int x, int keep)
 {
     const FsrPlanNode *pn   = t->pn;
     const size_t       len  = (size_t)pn->history * pn->step;
-    const float       *side = t->w->memory + pn->side + r * len * pn->subs;
+    float             *side = t->w->memory + pn->side + r * len * pn->subs, *row = sample(t, t->i, r, x);
 
-    for (int k = 0; t->x && len && k < pn->subs; k++)
-        memcpy(sample(t, t->i, r, origin(t, t->i)) + k * pn->sub_pitch, side + k * len, len * sizeof(float));
-}
-
-static void keep_history(const Job *t, int r)
-{
-    const FsrPlanNode *pn   = t->pn;
-    const size_t       len  = (size_t)pn->history * pn->step;
-    float             *side = t->w->memory + pn->side + r * len * pn->subs;
-    const float       *src  = sample(t, t->i, r, end(t, t->i) - pn->history);
-
-    for (int k = 0; t->x + t->width < t->p->width && len && k < pn->subs; k++)
-        memcpy(side + k * len, src + k * pn->sub_pitch, len * sizeof(float));
+    for (int k = 0; len && k < pn->subs; k++, side += len, row += pn->sub_pitch)
+        memcpy(keep ? side : row, keep ? row : side, len * sizeof(float));
 }
 
 /* Whether a column of tiles is wanted in rows [first, last] of tiles. */
@@ -194,13 +177,12 @@ static void set_margins(const Job *t)
         const FsrNode  *n = &net->nodes[i];
         const FsrMargin m = parts[i].seen;
         const int       most = n->op == FSR_OP_INPUT ? FSR_NN_MAX_HALO : t->wanted->halo * n->scale;
+        FsrMargin       read;
 
         parts[i].near = (FsrMargin){ fsr_min(m.left, most), fsr_min(m.right, most), fsr_min(m.top, most), fsr_min(m.bottom, most) };
-        for (int j = 0; j < n->nb_in; j++) {
-            const FsrMargin read = fsr_margin_of_inputs(n, parts[i].near);
-
+        read = fsr_margin_of_inputs(n, parts[i].near);
+        for (int j = 0; j < n->nb_in; j++)
             fsr_margin_widen(&parts[n->in[j]].seen, &read);
-        }
     }
 }
 
@@ -222,7 +204,7 @@ static void tile_rows(const Job *t, int i, int r, const FsrMargin *m, int near, 
  * the rows of tiles first to last lies within the margin. Its readers' margins are smaller by their reach, so what
  * they read is there; other samples of the rings are never read.
  */
-static int next_span(const Job *t, int i, int x, const FsrMargin *m, int first, int last, Span *s)
+static int next_span(const Job *t, int i, int x, const FsrMargin *m, int first, int last, FsrSamples *s)
 {
     const FsrNnTiles *w     = t->wanted;
     const int         scale = t->p->net->nodes[i].scale, stop = end(t, i);
@@ -231,13 +213,13 @@ static int next_span(const Job *t, int i, int x, const FsrMargin *m, int first, 
     if (x >= stop)
         return 0;
     if (!w) {
-        *s = (Span){ x, stop - x };
+        *s = (FsrSamples){ x, stop - x };
         return 1;
     }
     if (last < first)
         return 0;
     col = fsr_max(fsr_floor_div(fsr_floor_div(x - m->right, scale) - w->x, w->tile_w), 0);
-    *s  = (Span){ 0, 0 };
+    *s  = (FsrSamples){ 0, 0 };
     for (; col < w->cols; col++) {
         int x0, x1;
 
@@ -256,7 +238,7 @@ static int next_span(const Job *t, int i, int x, const FsrMargin *m, int first, 
     return s->width > 0;
 }
 
-static void make_span(Job *t, int r, Span s)
+static void make_span(Job *t, int r, FsrSamples s)
 {
     const FsrNode     *n    = t->n;
     const FsrPlanNode *pn   = t->pn;
@@ -270,11 +252,16 @@ static void make_span(Job *t, int r, Span s)
     default:             other_row(t, r, s, dst); break;
     }
     if (dst != ring && pn->store == FSR_STORE_WIDE)
-        fsr_quant_row(pn->quant, n->channels, dst, pn->stride, (uint32_t *)ring, pn->sub_pitch, s.width);
+        fsr_quant_row(&pn->quant->format, dst, pn->stride, (uint32_t *)ring, pn->sub_pitch, s.width);
     else if (dst != ring)
-        pn->quant->kernel->bytes(&pn->quant->bytes, dst, pn->stride, (uint32_t *)ring, pn->sub_pitch, s.width);
+        pn->quant->kernel->bytes(&pn->quant->format, dst, pn->stride, (uint32_t *)ring, pn->sub_pitch, s.width);
     if (t->p->ranges)
         fsr_quant_observe(t->p->ranges + pn->first_plane, n->channels, dst, pn->stride, s.width);
+}
+
+static int in_blocks(const FsrPlanNode *pn)
+{
+    return pn->kernel && pn->kernel->block;
 }
 
 /*
@@ -284,12 +271,10 @@ static void make_span(Job *t, int r, Span s)
  */
 static int repeats(const Job *t)
 {
-    const FsrConvKernel *kernel = t->pn->kernel;
-
-    return !t->wanted && !t->p->ranges && t->n->scale == 1 && !(kernel && kernel->block);
+    return !t->wanted && !t->p->ranges && t->n->scale == 1 && !in_blocks(t->pn);
 }
 
-static void make_once(Job *t, int r, Span s)
+static void make_once(Job *t, int r, FsrSamples s)
 {
     const FsrPlanNode *pn = t->pn;
     const FsrMargin    m  = t->n->margin, in = t->p->net->nodes[0].margin;      /* as that of all inputs */
@@ -299,22 +284,16 @@ static void make_once(Job *t, int r, Span s)
 
     if (r && (y <= m.bottom - in.bottom || y >= t->p->height + in.top - m.top)) {
         if (pn->ring_rows > 1)
-            memcpy(sample(t, t->i, r, origin(t, t->i)), sample(t, t->i, r - 1, origin(t, t->i)),
-                   pn->pitch * sizeof(float));
+            memcpy(sample(t, t->i, r, origin(t, t->i)), sample(t, t->i, r - 1, origin(t, t->i)), pn->pitch * sizeof(float));
         return;
     }
-    make_span(t, r, (Span){ first, last - first });
+    make_span(t, r, (FsrSamples){ first, last - first });
     for (int k = 0; k < pn->subs; k++)
         continue_row(sample(t, t->i, r, first) + k * pn->sub_pitch, pn->step, first - s.x, last - first, stop - last);
 }
 
-static int in_blocks(const FsrPlanNode *pn)
-{
-    return pn->kernel && pn->kernel->block;
-}
-
 /* A kernel that makes samples in blocks gets whole blocks, those that a whole run makes. */
-static Span whole_blocks(const Job *t, Span s)
+static FsrSamples whole_blocks(const Job *t, FsrSamples s)
 {
     const FsrPlanNode *pn    = t->pn;
     const int          first = begin(t, t->i);
@@ -324,28 +303,24 @@ static Span whole_blocks(const Job *t, Span s)
         return s;
     block = pn->kernel->block(&pn->shape);
     x     = s.x - (s.x - first) % block;
-    return (Span){ x, fsr_min(fsr_ceil_div(s.x + s.width - first, block) * block + first, end(t, t->i)) - x };
+    return (FsrSamples){ x, fsr_min(fsr_ceil_div(s.x + s.width - first, block) * block + first, end(t, t->i)) - x };
 }
 
-static void make_part(Job *t, int r, const struct FsrPart *part)
+static void make_part(Job *t, int r, const FsrPart *part)
 {
-    const Span s = { part->x, part->width };
+    float *row = sample(t, t->i, r, part->s.x);
 
     for (int k = 0; part->zero && k < t->pn->subs; k++)
-        memset(sample(t, t->i, r, s.x) + k * t->pn->sub_pitch, 0, (size_t)s.width * t->pn->step * sizeof(float));
-    if (part->zero)
-        return;
-    if (repeats(t))
-        make_once(t, r, s);
-    else
-        make_span(t, r, s);
+        memset(row + k * t->pn->sub_pitch, 0, (size_t)part->s.width * t->pn->step * sizeof(float));
+    if (!part->zero)
+        (repeats(t) ? make_once : make_span)(t, r, part->s);
 }
 
 /* Makes a part of a row and notes it, for the rows that follow; more parts than there is room for are not. */
 static void add_part(Job *t, int r, int x, int stop, int zero)
 {
-    const struct FsrPart part = { x, stop - x, zero };
-    FsrParts            *l    = &t->w->parts[t->i];
+    const FsrPart part = { { x, stop - x }, zero };
+    FsrParts     *l    = &t->w->parts[t->i];
 
     if (x >= stop)
         return;
@@ -356,21 +331,21 @@ static void add_part(Job *t, int r, int x, int stop, int zero)
 }
 
 /* With a limited halo: what is near wanted tiles is made, what is seen around it is 0, and the rest is never read. */
-static void add_near(Job *t, int r, Span s)
+static void add_near(Job *t, int r, FsrSamples s)
 {
     const FsrParts *l      = &t->w->parts[t->i];
     const int       blocks = in_blocks(t->pn), stop = s.x + s.width;
-    int  x = s.x;
-    Span seen, near;
+    int        x = s.x;
+    FsrSamples seen, near;
 
     if (blocks)
         add_part(t, r, x, stop, 0);
-    while (next_span(t, t->i, x, &l->seen, l->first[2], l->last[2], &seen) && seen.x < stop) {
+    while (next_span(t, t->i, x, &l->seen, l->rows.first[2], l->rows.last[2], &seen) && seen.x < stop) {
         const int end = fsr_min(seen.x + seen.width, stop);
 
         for (x = seen.x; x < end; x = near.x + near.width) {
-            if (!next_span(t, t->i, x, &l->near, l->first[1], l->last[1], &near) || near.x >= end)
-                near = (Span){ end, 0 };
+            if (!next_span(t, t->i, x, &l->near, l->rows.first[1], l->rows.last[1], &near) || near.x >= end)
+                near = (FsrSamples){ end, 0 };
             near.width = fsr_min(near.x + near.width, end) - near.x;
             add_part(t, r, x, near.x, 1);
             if (!blocks)
@@ -384,24 +359,24 @@ static void make_row(void *opaque, int i, int r, int last)
     Job             *t = opaque;
     FsrParts        *l = &t->w->parts[i];
     const FsrMargin *m[3] = { &t->p->net->nodes[i].margin, &l->near, &l->seen };
-    int  first[3] = { 0 }, stop[3] = { 0 }, x = begin(t, i);
-    Span s;
+    FsrTileRows      rows = { 0 };
+    FsrSamples       s = { begin(t, i), 0 };
 
     (void)last;
     t->i  = i;
     t->n  = &t->p->net->nodes[i];
     t->pn = &t->p->nodes[i];
-    take_history(t, r);
+    if (t->x)
+        copy_history(t, r, origin(t, i), 0);
     for (int k = 0; t->wanted && k < (t->wanted->halo ? 3 : 1); k++)
-        tile_rows(t, i, r, m[k], k, &first[k], &stop[k]);
-    if (l->nb >= 0 && l->nb <= FSR_PARTS && !memcmp(l->first, first, sizeof(first)) && !memcmp(l->last, stop, sizeof(stop))) {
+        tile_rows(t, i, r, m[k], k, &rows.first[k], &rows.last[k]);
+    if (l->nb >= 0 && l->nb <= FSR_PARTS && !memcmp(&l->rows, &rows, sizeof(rows))) {
         for (int k = 0; k < l->nb; k++)
             make_part(t, r, &l->part[k]);
     } else {
-        memcpy(l->first, first, sizeof(first));
-        memcpy(l->last, stop, sizeof(stop));
-        l->nb = 0;
-        for (; next_span(t, i, x, m[0], first[0], stop[0], &s); x = s.x + s.width) {
+        l->rows = rows;
+        l->nb   = 0;
+        while (next_span(t, i, s.x + s.width, m[0], rows.first[0], rows.last[0], &s)) {
             s = whole_blocks(t, s);
             if (t->wanted && t->wanted->halo)
                 add_near(t, r, s);
@@ -409,35 +384,25 @@ static void make_row(void *opaque, int i, int r, int last)
                 add_part(t, r, s.x, s.x + s.width, 0);
         }
     }
-    keep_history(t, r);
-}
-
-static void deliver_span(const Job *t, int r, Span s)
-{
-    const int i = t->p->net->output;
-
-    fsr_ops_put(t->io, 0, t->p->net->nodes[i].channels, s.x, t->y * t->p->net->info.scale + r, s.width, sample(t, i, r, s.x),
-                t->p->nodes[i].stride, t->w->memory + t->p->planar);
+    if (t->x + t->width < t->p->width)
+        copy_history(t, r, end(t, i) - t->pn->history, 1);
 }
 
 /* Row r of the output, which was made last. */
 static void deliver(const Job *t, int r)
 {
-    const int        i = t->p->net->output;
-    const FsrMargin *m = &t->p->net->nodes[i].margin;
-    const FsrParts  *l = &t->w->parts[i];
-    const int        known = l->nb <= FSR_PARTS && !in_blocks(&t->p->nodes[i]);
-    int  first = 0, last = 0;
-    Span s;
+    const int       i     = t->p->net->output, y = t->y * t->p->net->info.scale + r;
+    const FsrNode  *n     = &t->p->net->nodes[i];
+    const FsrParts *l     = &t->w->parts[i];
+    const int       known = l->nb <= FSR_PARTS && !in_blocks(&t->p->nodes[i]);
+    FsrSamples      s     = { begin(t, i), 0 };
 
-    for (int k = 0; known && k < l->nb; k++)
-        deliver_span(t, r, (Span){ l->part[k].x, l->part[k].width });
-    if (known)
-        return;
-    if (t->wanted)
-        tile_rows(t, i, r, m, 0, &first, &last);
-    for (int x = begin(t, i); next_span(t, i, x, m, first, last, &s); x = s.x + s.width)
-        deliver_span(t, r, s);
+    for (int k = 0; known ? k < l->nb : next_span(t, i, s.x + s.width, &n->margin, l->rows.first[0], l->rows.last[0], &s); k++) {
+        if (known)
+            s = l->part[k].s;
+        fsr_ops_put(t->io, 0, n->channels, s.x, y, s.width, sample(t, i, r, s.x), t->p->nodes[i].stride,
+                    t->w->memory + t->p->planar);
+    }
 }
 
 /* Whether anything is made in this tile: of the input, which has the largest margin. */
@@ -446,7 +411,7 @@ static int tile_wanted(const Job *t)
     const FsrNnTiles *w = t->wanted;
     const int first = w ? fsr_max(fsr_floor_div(t->y - w->y, w->tile_h), 0) : 0;
     const int last  = w ? fsr_min(fsr_floor_div(t->y + t->height - 1 - w->y, w->tile_h), w->rows - 1) : 0;
-    Span s;
+    FsrSamples s;
 
     return next_span(t, 0, begin(t, 0), &t->p->net->nodes[0].margin, first, last, &s);
 }

@@ -174,8 +174,7 @@ static int size_value(const Planner *t)
         return resize(wn, in->w * n->block, in->h * n->block_y);
     case FSR_OP_UNSHUFFLE:
         if (in->w % n->block || in->h % n->block)
-            return FAIL(t, -EINVAL, "node '%s': %dx%d samples cannot be divided by %d", n->name, in->w,
-                        in->h, n->block);
+            return FAIL(t, -EINVAL, "node '%s': %dx%d samples cannot be divided by %d", n->name, in->w, in->h, n->block);
         return resize(wn, in->w / n->block, in->h / n->block);
     case FSR_OP_PAD:
         return size_pad(t);
@@ -190,8 +189,7 @@ static int size_value(const Planner *t)
         return size_reshape(t);
     case FSR_OP_GEMM:
         if (in->w != n->kw)
-            return FAIL(t, -EINVAL, "node '%s': its matrix is for %d values, its input has %d", n->name,
-                        n->kw, in->w);
+            return FAIL(t, -EINVAL, "node '%s': its matrix is for %d values, its input has %d", n->name, n->kw, in->w);
         return resize(wn, n->w, in->h);
     case FSR_OP_RESIZE:
         wn->w = fsr_resize_size(in->w, n->resize.fx, n->resize.w);
@@ -215,8 +213,7 @@ static int size_node(const Planner *t)
         return FAIL(t, -EINVAL, "node '%s': nothing is left of a picture of %dx%d samples", t->n->name,
                     t->p->width, t->p->height);
     if (wn->w > FSR_NN_MAX_SIZE || wn->h > FSR_NN_MAX_SIZE)
-        return FAIL(t, -E2BIG, "node '%s': its result is larger than %dx%d", t->n->name, FSR_NN_MAX_SIZE,
-                    FSR_NN_MAX_SIZE);
+        return FAIL(t, -E2BIG, "node '%s': its result is larger than %dx%d", t->n->name, FSR_NN_MAX_SIZE, FSR_NN_MAX_SIZE);
     wn->stride = fsr_nn_stride(t->n->channels, 0);
     wn->band   = fsr_ceil_div(wn->h, fsr_ceil_div(wn->h, fsr_ceil_div(BAND_SAMPLES, wn->w)));
     return 0;
@@ -253,8 +250,7 @@ static int setup_conv(const Planner *t, int i)
         .cout = n->channels, .cout_stride = wn->stride,
         .kw   = fsr_ceil_div(n->kw, n->sx), .kh = n->kh, .relu = n->relu,
     };
-    if (n->sx > 1 || wn->pad_left || wn->pad_top || wn->w + n->kw - 1 > t->in->w ||
-        (wn->h - 1) * n->sy + n->kh > t->in->h)
+    if (n->sx > 1 || wn->pad_left || wn->pad_top || wn->w + n->kw - 1 > t->in->w || (wn->h - 1) * n->sy + n->kh > t->in->h)
         wn->window_w = (wn->w - 1 + shape->kw) * n->sx;
     if (fold && !(weights = fold_stride(t, shape, t->in_planes, t->in->stride)))
         return -ENOMEM;

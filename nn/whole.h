@@ -49,7 +49,6 @@ int64_t fsr_whole_run(FsrPlan *p, const FsrNnIO *io);
 FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r);
 
 /* A run: all results from top to bottom side by side; deliver gets each row of them. */
-void fsr_whole_play(const FsrPlan *p, void *opaque, FsrMake *make,
-                    void (*deliver)(void *opaque, int result, int r));
+void fsr_whole_play(const FsrPlan *p, void *opaque, FsrMake *make, void (*deliver)(void *opaque, int result, int r));
 
 #endif /* FASTSR_NN_WHOLE_H */

@@ -65,8 +65,7 @@ static void make_bytes(FsrPlan *p, int i, const float *step)
 }
 
 /* Weights of result plane o. What rounding takes away on average goes into the bias. */
-static void set_plane(const FsrNode *n, int o, int cin, FsrPointConv *c, const struct FsrRange *seen,
-                      const float *step)
+static void set_plane(const FsrNode *n, int o, int cin, FsrPointConv *c, const struct FsrRange *seen, const float *step)
 {
     const float *w    = n->weights + (size_t)o * cin;
     int8_t      *q    = c->weights + (size_t)o / 16 * 16 * c->cin + o % 16 * 4;

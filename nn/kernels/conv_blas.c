@@ -64,8 +64,7 @@ static void unfold(const FsrConvShape *s, const float *const *rows, int x, int m
                 memcpy(col, rows[ky] + (x + p + kx) * s->cin_stride, s->cin * sizeof(*col));
 }
 
-static void row(const FsrConvShape *s, const float *packed, const float *const *rows,
-                float *dst, int width, float *scratch)
+static void row(const FsrConvShape *s, const float *packed, const float *const *rows, float *dst, int width, float *scratch)
 {
     const int    K = s->cin * s->kw * s->kh;
     const Block  b = cut(s);

@@ -20,8 +20,7 @@ static void pack(const FsrConvShape *s, const float *weights, const float *bias,
                 }
 }
 
-static void row(const FsrConvShape *s, const float *packed, const float *const *rows,
-                float *dst, int width, float *scratch)
+static void row(const FsrConvShape *s, const float *packed, const float *const *rows, float *dst, int width, float *scratch)
 {
     (void)scratch;
     for (int x = 0; x < width; x++, dst += s->cout_stride) {

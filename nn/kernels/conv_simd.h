@@ -246,8 +246,7 @@ static void few_pack(const FsrConvShape *s, const float *weights, const float *b
 }
 
 /* P output samples, K columns of the kernel: P + K - 1 loads for P * K products */
-INLINE void few_columns(vec *acc, const float *in, const float *w, int stride, const int P,
-                        const int K)
+INLINE void few_columns(vec *acc, const float *in, const float *w, int stride, const int P, const int K)
 {
     vec wv[5];
 
@@ -262,8 +261,7 @@ INLINE void few_columns(vec *acc, const float *in, const float *w, int stride, c
 }
 
 /* Output samples x .. x + P - 1 of one plane, in the first P lanes. */
-INLINE vec few_block(const FsrConvShape *s, const float *bias, const float *w,
-                     const float *const *rows, int x, const int P)
+INLINE vec few_block(const FsrConvShape *s, const float *bias, const float *w, const float *const *rows, int x, const int P)
 {
     const int stride = s->cin_stride;
     vec acc[VW], sum;

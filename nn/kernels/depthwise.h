@@ -20,8 +20,7 @@ typedef struct FsrDwKernel {
     int  (*fits)(const FsrDwShape *s);      /* as FsrConvKernel */
     /* rows: kh rows of (width - 1) * sx + kw samples. Words that only fill up a sample are
      * worked on as planes with zero weights. */
-    void (*row)(const FsrDwShape *s, const float *packed, const float *const *rows, void *dst,
-                int width);
+    void (*row)(const FsrDwShape *s, const float *packed, const float *const *rows, void *dst, int width);
 } FsrDwKernel;
 
 /* All kernels read [1 + kh kw][stride]: biases, then the weights of each tap. */

@@ -3,8 +3,7 @@
 
 #include <math.h>
 
-static void row(const FsrDwShape *s, const float *packed, const float *const *rows, void *dst,
-                int width)
+static void row(const FsrDwShape *s, const float *packed, const float *const *rows, void *dst, int width)
 {
     for (int x = 0; x < width; x++)
         for (int c = 0; c < s->stride; c++) {

@@ -86,8 +86,7 @@ INLINE void dw_width(const FsrDwShape *s, const float *packed, const float *cons
             dw_samples(s, packed, rows, dst, x, 1, KW, SX);
 }
 
-static void dw_row(const FsrDwShape *s, const float *packed, const float *const *rows, void *dst,
-                   int width)
+static void dw_row(const FsrDwShape *s, const float *packed, const float *const *rows, void *dst, int width)
 {
     switch (s->sx <= 2 ? s->kw * 4 + s->sx : 0) {
     case 3 * 4 + 1: dw_width(s, packed, rows, dst, width, 3, 1); break;

@@ -29,7 +29,7 @@ enum {
     FSR_I8_LOW_BITS = 3,
     FSR_I8_WIDE_MAX = (256 << FSR_I8_LOW_BITS) - 1,
     FSR_I8_SUM_BITS = 11,
-    FSR_I8_SLACK    = 16,       /* words behind a row of words that a kernel may read */
+    FSR_I8_SLACK    = 32,       /* words behind a row of words that a kernel may read */
     FSR_I8_MAX_TAPS = 1 << 14,  /* bytes a sum is made of: 2^14 * 255 * 127 + bias < 2^31 */
     FSR_I8_BLOCKS   = 1024,     /* of four planes */
 };
@@ -56,15 +56,12 @@ typedef struct FsrI8Conv {
     void     *weights;          /* in the kernel's order */
 } FsrI8Conv;
 
-/*
- * Floats to bytes: number = clip(0, top, (float - low) * factor + 1/2), cut, with top 255, or FSR_I8_WIDE_MAX in fine
- * blocks of four planes, whose lower bits go to words behind those of all blocks. Not a number: 0.
- */
-typedef struct FsrI8Bytes {
+/* What the numbers of a value mean: low + step * number. */
+typedef struct FsrI8Format {
     int      planes;
-    float   *low, *factor;      /* of each plane, rounded up to 16: then 0 */
-    uint8_t *fine;              /* [blocks of 4 planes] */
-} FsrI8Bytes;
+    float   *low, *step;        /* of each plane, rounded up to 16: then 0 and infinite */
+    uint8_t *fine;              /* [blocks of 4 planes], of as many: then 0 */
+} FsrI8Format;
 
 /* Sums of bytes: clip(0, 255, (a * ratio[plane][0] + b * ratio[plane][1] + offset[plane]) >> FSR_I8_SUM_BITS). */
 typedef struct FsrI8Sum {
@@ -81,10 +78,11 @@ typedef struct FsrI8Kernel {
     void   (*pack)(const FsrI8Conv *c, const int8_t *weights, void *dst);
     /* rows: one for each row of the window, at the word under its left edge for sample 0.
      * scratch: groups * scratch_pitch words, for values that are unfolded. */
-    void   (*row)(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int width,
-                  uint32_t *scratch);
-    /* `width` samples, `stride` floats apart; rows of words are `pitch` apart, width words of each are written. */
-    void   (*bytes)(const FsrI8Bytes *q, const float *src, int stride, uint32_t *dst, int pitch, int width);
+    void   (*row)(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int width, uint32_t *scratch);
+    /* Floats to bytes: number = clip(0, top, (float - low) * (1 / step) + 1/2), cut, with top 255, or FSR_I8_WIDE_MAX
+     * in fine blocks, whose lower bits go to words behind those of all blocks. Not a number: 0. `width` samples,
+     * `stride` floats apart; rows of words are `pitch` apart, width words of each are written. */
+    void   (*bytes)(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int width);
     void   (*sum)(const FsrI8Sum *s, const uint32_t *a, int a_pitch, const uint32_t *b, int b_pitch, uint32_t *dst,
                   int pitch, int width);
 } FsrI8Kernel;

@@ -26,8 +26,7 @@ static void unfold(const FsrI8Conv *c, const uint32_t *const *rows, int width, u
 }
 
 /* Products with the weights of plane o in block `place`. */
-static int32_t products(const FsrI8Conv *c, const uint32_t *const *rows, int pitch, int x, int place,
-                        int o)
+static int32_t products(const FsrI8Conv *c, const uint32_t *const *rows, int pitch, int x, int place, int o)
 {
     const int8_t *w = (const int8_t *)c->weights + (4 * place + o % 4) * fsr_i8_taps(c) * 4;
     int32_t       s = 0;
@@ -74,8 +73,7 @@ static void sample(const FsrI8Conv *c, const uint32_t *const *rows, int pitch, i
     }
 }
 
-static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int width,
-                uint32_t *scratch)
+static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int width, uint32_t *scratch)
 {
     const uint32_t *unfolded[1] = { scratch };
     const int       pitch = c->taps ? c->scratch_pitch : c->in_pitch;
@@ -94,31 +92,31 @@ static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int 
 }
 
 /* Four planes, those of block b. */
-static void block_bytes(const FsrI8Bytes *q, int b, const float *src, int stride, uint32_t *dst, uint32_t *low, int width)
+static void block_bytes(const FsrI8Format *f, int b, const float *src, int stride, uint32_t *dst, uint32_t *low, int width)
 {
     const float top = low ? FSR_I8_WIDE_MAX : 255;
 
     for (int x = 0; x < width; x++)
         for (int k = 0; k < 4; k++) {
-            float f = (src[(size_t)x * stride + k] - q->low[4 * b + k]) * q->factor[4 * b + k] + 0.5f;
+            float s = (src[(size_t)x * stride + k] - f->low[4 * b + k]) * (1 / f->step[4 * b + k]) + 0.5f;
             int   v;
 
-            f = f > 0 ? f : 0;
-            v = (int)(f < top ? f : top);
+            s = s > 0 ? s : 0;
+            v = (int)(s < top ? s : top);
             ((uint8_t *)(dst + x))[k] = low ? v >> FSR_I8_LOW_BITS : v;
             if (low)
                 ((uint8_t *)(low + x))[k] = v & ((1 << FSR_I8_LOW_BITS) - 1);
         }
 }
 
-static void bytes(const FsrI8Bytes *q, const float *src, int stride, uint32_t *dst, int pitch, int width)
+static void bytes(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int width)
 {
-    const int blocks = (q->planes + 3) / 4;
+    const int blocks = (f->planes + 3) / 4;
     uint32_t *low = dst + (size_t)blocks * pitch;
 
     for (int b = 0; b < blocks; b++, dst += pitch, src += 4) {
-        block_bytes(q, b, src, stride, dst, q->fine[b] ? low : NULL, width);
-        low += q->fine[b] ? pitch : 0;
+        block_bytes(f, b, src, stride, dst, f->fine[b] ? low : NULL, width);
+        low += f->fine[b] ? pitch : 0;
     }
 }
 

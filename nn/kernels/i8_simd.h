@@ -101,34 +101,25 @@ typedef struct Row {
 } Row;
 
 /* N planes (1 or 4) from o on. */
-INLINE void store_floats(const Row *t, int o, int x, int n, ivec (*acc)[BLOCK_S], const int N,
-                         const int S)
+INLINE void store_floats(const Row *t, int o, int x, int n, ivec (*acc)[BLOCK_S], const int N, const int S)
 {
     const FsrI8Conv *c = t->c;
     float *d = (float *)t->dst + (size_t)x * c->cout_stride + o;
 
     UNROLL for (int s = 0; s < S; s++, d += VW * c->cout_stride) {
         const int have = n - s * VW;
-        float     lanes[4 * VW];
+        float     lanes[4 * VW], *to = have >= VW && c->cout_stride == N ? d : lanes;
         vec       v[4];
 
         UNROLL for (int k = 0; k < N; k++) {
             v[k] = v_mul(V(cvtepi32_ps)(acc[k][s]), v_set1(c->scale + o + k));
             v[k] = c->relu ? v_max(v[k], v_zero()) : v[k];
         }
-        if (N == 4 && c->cout_stride == 4 && have >= VW) {
-            v_store4(d, v);
-            continue;
-        }
-        if (N == 1 && c->cout_stride == 1 && have >= VW) {
-            v_store(d, v[0]);
-            continue;
-        }
         if (N == 4)
-            v_store4(lanes, v);
+            v_store4(to, v);
         else
-            v_store(lanes, v[0]);
-        for (int i = 0; i < VW && i < have; i++)
+            v_store(to, v[0]);
+        for (int i = 0; to == lanes && i < VW && i < have; i++)
             memcpy(d + (size_t)i * c->cout_stride, lanes + N * i, N * sizeof(*d));
     }
 }
@@ -153,8 +144,7 @@ INLINE void columns(const uint32_t *in, const uint32_t *w, size_t next, ivec (*a
 #endif
 
 /* N sums of S vectors of samples from x on, the weights of G of them side by side. */
-INLINE void sums(const Row *t, const uint32_t *w, int x, ivec (*acc)[BLOCK_S], const int N,
-                 const int G, const int S)
+INLINE void sums(const Row *t, const uint32_t *w, int x, ivec (*acc)[BLOCK_S], const int N, const int G, const int S)
 {
     const FsrI8Conv *c    = t->c;
     const size_t     next = fsr_i8_taps(c) * 4 * W_WORDS;     /* words of four planes */
@@ -227,31 +217,20 @@ INLINE void block(const Row *t, int o, int place, int x, int n, const int N, con
 INLINE void planes(const Row *t, int x, int n, const int S)
 {
     const FsrI8Conv *c   = t->c;
-    const int        all = fsr_i8_planes(c);
+    const int        all = fsr_i8_planes(c), P = BLOCK_C == 8 ? S : 1;      /* a fine block takes twice the registers */
     int o = 0, place = 0;
 
     while (o + 4 <= all) {
-        if (c->fine[o / 4]) {
-#if BLOCK_C == 8
-            block(t, o, place, x, n, 4, 1, S);
-#else
-            block(t, o, place, x, n, 4, 1, 1);
-            for (int s = 1; s < S; s++)
-                block(t, o, place, x + s * VW, n - s * VW, 4, 1, 1);
-#endif
-            place += 2;
-            o     += 4;
-#if BLOCK_C == 8
-        } else if (o + 8 <= all && !c->fine[o / 4 + 1]) {
+        const int fine = c->fine[o / 4], eight = BLOCK_C == 8 && !fine && o + 8 <= all && !c->fine[o / 4 + 1];
+
+        for (int s = 0; fine && s < S; s += P)
+            block(t, o, place, x + s * VW, n - s * VW, 4, 1, P);
+        if (BLOCK_C == 8 && eight)
             block(t, o, place, x, n, 8, 0, S);
-            place += 2;
-            o     += 8;
-#endif
-        } else {
+        else if (!fine)
             block(t, o, place, x, n, 4, 0, S);
-            place++;
-            o += 4;
-        }
+        place += 1 + (fine || eight);
+        o     += eight ? 8 : 4;
     }
     for (; o < all; o++) {
         if (c->fine[o / 4])
@@ -261,8 +240,7 @@ INLINE void planes(const Row *t, int x, int n, const int S)
     }
 }
 
-static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int width,
-                uint32_t *scratch)
+static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int width, uint32_t *scratch)
 {
     const uint32_t *unfolded[1] = { scratch };
     Row t = { c, rows, c->in_pitch, dst };
@@ -283,22 +261,22 @@ static void row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int 
         planes(&t, x, width - x < VW ? width - x : VW, 1);
 }
 
-/* What q does to VW planes from g on: their blocks are the 128-bit parts of vectors. */
+/* The format of VW planes from g on: their blocks are the 128-bit parts of vectors. */
 typedef struct Block {
     vec  low, factor, top;
     ivec fine;                  /* mask */
 } Block;
 
-static Block block_of(const FsrI8Bytes *q, int g)
+static Block block_of(const FsrI8Format *f, int g)
 {
     float   top[VW];
     int32_t fine[VW];
 
     for (int k = 0; k < VW; k++) {
-        fine[k] = -((g + k) / 4 * 4 < q->planes && q->fine[(g + k) / 4]);
+        fine[k] = -f->fine[(g + k) / 4];
         top[k]  = fine[k] ? FSR_I8_WIDE_MAX : 255;
     }
-    return (Block){ v_load(q->low + g), v_load(q->factor + g), v_load(top), i_load(fine) };
+    return (Block){ v_load(f->low + g), V(div_ps)(V(set1_ps)(1), v_load(f->step + g)), v_load(top), i_load(fine) };
 }
 
 /* Numbers of one sample. The order of the smaller one lets what is not a number through, which becomes the least. */
@@ -317,13 +295,13 @@ INLINE ivec i_split(const Block *b, ivec v, ivec *low)
 }
 
 /* Four samples, two and two packed: first all in 32 bits of a plane, then a word of each block and sample. */
-static void bytes(const FsrI8Bytes *q, const float *src, int stride, uint32_t *dst, int pitch, int width)
+static void bytes(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int width)
 {
-    uint32_t *low = dst + (size_t)(q->planes + 3) / 4 * pitch;
+    uint32_t *low = dst + (size_t)(f->planes + 3) / 4 * pitch;
 
-    for (int g = 0; g < q->planes; g += VW) {
-        const Block b = block_of(q, g);
-        const int   blocks = (q->planes - g < VW ? q->planes - g + 3 : VW) / 4, have = stride - g < VW ? stride - g : VW;
+    for (int g = 0; g < f->planes; g += VW) {
+        const Block b = block_of(f, g);
+        const int   blocks = (f->planes - g < VW ? f->planes - g + 3 : VW) / 4, have = stride - g < VW ? stride - g : VW;
         uint32_t   *next = low;
 
         for (int x = 0; x < width; x += 4) {
@@ -340,7 +318,7 @@ static void bytes(const FsrI8Bytes *q, const float *src, int stride, uint32_t *d
             next = low;
             for (int k = 0; k < blocks; k++) {
                 memcpy(dst + (size_t)(g / 4 + k) * pitch + x, words[0] + 4 * k, n * sizeof(*dst));
-                if (q->fine[g / 4 + k]) {
+                if (f->fine[g / 4 + k]) {
                     memcpy(next + x, words[1] + 4 * k, n * sizeof(*dst));
                     next += pitch;
                 }

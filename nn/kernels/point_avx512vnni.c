@@ -40,8 +40,7 @@ INLINE void block(const FsrPointConv *c, const uint8_t *src, float *dst, int o, 
         UNROLL for (int p = 0; p < P; p++) {
             const vec sum = v_add(v_mul(_mm512_cvtepi32_ps(acc[p][v]), scale), bias);
 
-            v_store(dst + (size_t)p * c->cout + o + 16 * v,
-                    v_min(v_max(sum, v_set1(&c->low)), v_set1(&c->top)));
+            v_store(dst + (size_t)p * c->cout + o + 16 * v, v_min(v_max(sum, v_set1(&c->low)), v_set1(&c->top)));
         }
     }
 }

@@ -251,11 +251,11 @@ static void same_words(const FsrI8Kernel *k, const char *what, const Words *want
 }
 
 /* Floats with a good number of those that hide errors. */
-static float odd_float(const FsrI8Bytes *q, int c)
+static float odd_float(const FsrI8Format *f, int c)
 {
     static const float odd[] = { NAN, INFINITY, -INFINITY, 1e30f, -1e30f, 0, 3e9f, -3e9f };
 
-    return rnd(4) ? q->low[c] + (rnd(6000) / 2.0f - 300) / q->factor[c] : odd[rnd(8)];
+    return rnd(4) ? f->low[c] + (rnd(6000) / 2.0f - 300) * f->step[c] : odd[rnd(8)];
 }
 
 static void floats_to_bytes(void **state)
@@ -265,27 +265,27 @@ static void floats_to_bytes(void **state)
         for (int i = 0; i < 300 && kernel(isa); i++) {
             const int  width = 1 + i % 70, planes = 1 + rnd(40), blocks = (planes + 3) / 4;
             const int  stride = (planes <= 8 ? 8 : (planes + 15) / 16 * 16) + 16 * rnd(2);
-            FsrI8Bytes q   = { planes, zeroed(64 * 4), zeroed(64 * 4), zeroed(blocks) };
+            FsrI8Format f = { planes, zeroed(64 * 4), zeroed(64 * 4), zeroed(blocks) };
             float     *src = zeroed((size_t)width * stride * 4);
             Words      want, have;
             int        rows = blocks;
 
-            for (int c = 0; c < planes; c++) {
-                q.low[c]    = ((int)rnd(2000) - 1000) / 500.0f;
-                q.factor[c] = 1 + rnd(2000) / 10.0f;
+            for (int c = 0; c < 64; c++) {
+                f.low[c]  = c < planes ? ((int)rnd(2000) - 1000) / 500.0f : 0;
+                f.step[c] = c < planes ? 1 / (1 + rnd(2000) / 10.0f) : INFINITY;
             }
             for (int b = 0; b < blocks; b++)
-                rows += q.fine[b] = rnd(2);
+                rows += f.fine[b] = rnd(2);
             for (int x = 0; x < width * stride; x++)
-                src[x] = x % stride < planes ? odd_float(&q, x % stride) : 0;
+                src[x] = x % stride < planes ? odd_float(&f, x % stride) : 0;
             want = have = words(rows, width);
             have.p = marked((size_t)rows * have.pitch + 2 * GUARD);
-            fsr_i8_c.bytes(&q, src, stride, want.p + GUARD, want.pitch, width);
-            kernel(isa)->bytes(&q, src, stride, have.p + GUARD, have.pitch, width);
+            fsr_i8_c.bytes(&f, src, stride, want.p + GUARD, want.pitch, width);
+            kernel(isa)->bytes(&f, src, stride, have.p + GUARD, have.pitch, width);
             same_words(kernel(isa), "bytes", &want, &have, planes, width);
-            free(q.low);
-            free(q.factor);
-            free(q.fine);
+            free(f.low);
+            free(f.step);
+            free(f.fine);
             free(src);
             free(want.p);
             free(have.p);
