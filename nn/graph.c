@@ -7,9 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct FsrBlock {
-    _Alignas(64) struct FsrBlock *before;
-} FsrBlock;
+typedef struct FsrBlock { _Alignas(64) struct FsrBlock *before; } FsrBlock;
 
 void *fsr_alloc(FsrMemory *m, size_t bytes)
 {
@@ -74,10 +72,10 @@ void fsr_margin_widen(FsrMargin *m, const FsrMargin *by)
 FsrMargin fsr_margin_of_inputs(const FsrNode *n, FsrMargin m)
 {
     if (n->op == FSR_OP_CONV) {
-        m.left   += n->pad_left;
-        m.right  += n->kw - 1 - n->pad_left;
-        m.top    += n->pad_top;
-        m.bottom += n->kh - 1 - n->pad_top;
+        m.left   += n->pad.left;
+        m.right  += n->kw - 1 - n->pad.left;
+        m.top    += n->pad.top;
+        m.bottom += n->kh - 1 - n->pad.top;
     } else if (n->op == FSR_OP_SHUFFLE) {
         m.left   = fsr_ceil_div(m.left, n->block);
         m.right  = fsr_ceil_div(m.right, n->block);
@@ -162,7 +160,7 @@ static int by_sample(const FsrNode *n)
 {
     return n->op == FSR_OP_RELU || n->op == FSR_OP_MAP ||
            (n->op == FSR_OP_CONV && n->kw == 1 && n->kh == 1 && n->sx == 1 && n->sy == 1 &&
-            !n->pad_left && !n->pad_top && !n->pad_right && !n->pad_bottom);
+            !n->pad.left && !n->pad.top && !n->pad.right && !n->pad.bottom);
 }
 
 /* Repeating samples is best done last, and in one go with the sum that follows. */

@@ -44,7 +44,7 @@ typedef enum FsrOp {
     FSR_OP_MAX_POOL,
     FSR_OP_AVERAGE_POOL,
     FSR_OP_GLOBAL_POOL, /* the mean of a plane */
-    FSR_OP_PAD,         /* by pad_left ...; less than 0 takes away */
+    FSR_OP_PAD,         /* by pad; less than 0 takes away */
     FSR_OP_SLICE,
     FSR_OP_UNSHUFFLE,   /* SpaceToDepth */
     FSR_OP_TRANSPOSE,   /* width and height */
@@ -65,23 +65,14 @@ typedef enum FsrMap {
 } FsrMap;
 
 /* auto_pad: pads that make the result ceil(size / stride), the odd one behind or in front. */
-typedef enum FsrSame {
-    FSR_SAME_NO,
-    FSR_SAME_UPPER,
-    FSR_SAME_LOWER,
-} FsrSame;
+typedef enum FsrSame { FSR_SAME_NO, FSR_SAME_UPPER, FSR_SAME_LOWER } FsrSame;
 
-typedef enum FsrPadMode {
-    FSR_PAD_CONSTANT,
-    FSR_PAD_EDGE,
-    FSR_PAD_REFLECT,
-} FsrPadMode;
+typedef enum FsrPadMode { FSR_PAD_CONSTANT, FSR_PAD_EDGE, FSR_PAD_REFLECT } FsrPadMode;
 
 /* As the operator Resize of ONNX: what is read for result sample x of an axis. */
 typedef struct FsrResize {
     enum { FSR_NEAREST, FSR_LINEAR, FSR_CUBIC } mode;
-    enum { FSR_HALF_PIXEL, FSR_PYTORCH_HALF_PIXEL, FSR_ALIGN_CORNERS, FSR_ASYMMETRIC,
-           FSR_TF_HALF_PIXEL } coord;
+    enum { FSR_HALF_PIXEL, FSR_PYTORCH_HALF_PIXEL, FSR_ALIGN_CORNERS, FSR_ASYMMETRIC, FSR_TF_HALF_PIXEL } coord;
     enum { FSR_PREFER_FLOOR, FSR_PREFER_CEIL, FSR_FLOOR, FSR_CEIL } round;
     float cubic_a;
     int   exclude_outside;
@@ -89,10 +80,8 @@ typedef struct FsrResize {
     int   w, h;
 } FsrResize;
 
-/* Samples that a value is needed for beyond a tile, on each side, in its own samples. */
-typedef struct FsrMargin {
-    int left, right, top, bottom;
-} FsrMargin;
+/* Samples on each side of a picture; or those that a value is needed for beyond a tile, in its own samples. */
+typedef struct FsrMargin { int left, right, top, bottom; } FsrMargin;
 
 typedef struct FsrNode {
     FsrOp  op;
@@ -107,8 +96,8 @@ typedef struct FsrNode {
     float  top, low;                /* conv of a whole network: at top too; 0: not. quantize */
     FsrMap map;                     /* map; its factors are in weights and bias */
     /* conv, depthwise; strips want pads that keep the size and a stride of 1 */
-    int    kw, kh, pad_left, pad_top, pad_right, pad_bottom;
-    int    sx, sy;                  /* stride */
+    int    kw, kh, sx, sy;          /* window, stride */
+    FsrMargin pad;
     FsrSame same;                   /* pads follow from the size */
     float *weights;                 /* [channels][input channels; depthwise: 1][kh][kw] */
     float *bias;                    /* [channels] */
@@ -135,9 +124,7 @@ typedef struct FsrMemory {
     size_t           bytes;         /* of all of them */
 } FsrMemory;
 
-typedef struct FsrMeta {
-    char *key, *value;
-} FsrMeta;
+typedef struct FsrMeta { char *key, *value; } FsrMeta;
 
 struct FsrNet {
     FsrMemory  memory;              /* of all that follows but for `ranges` */

@@ -36,14 +36,7 @@ typedef struct Loader {
 } Loader;
 
 /* TensorProto.DataType */
-enum {
-    TYPE_FLOAT   = 1,
-    TYPE_UINT8   = 2,
-    TYPE_INT8    = 3,
-    TYPE_INT32   = 6,
-    TYPE_INT64   = 7,
-    TYPE_FLOAT16 = 10,
-};
+enum { TYPE_FLOAT = 1, TYPE_UINT8 = 2, TYPE_INT8 = 3, TYPE_INT32 = 6, TYPE_INT64 = 7, TYPE_FLOAT16 = 10 };
 
 #define FAIL(l, code, ...) fsr_nn_fail((l)->err, (l)->err_size, code, __VA_ARGS__)
 
@@ -131,21 +124,13 @@ int     fsr_load_per_plane(Loader *l, const OnnxNode *o, size_t i, int channels,
 /* A value that is an attribute, an input or absent. */
 int     fsr_load_scalar(Loader *l, const OnnxNode *o, const char *attr, size_t i, float def, float *dst);
 
-/* Operators of load_conv.c, load_quant.c and load_shape.c, for the table in load_ops.c. src: node of the
- * first input. The node that is added last has the result. */
-int fsr_load_conv(Loader *l, const OnnxNode *o, int src);
-int fsr_load_resize(Loader *l, const OnnxNode *o, int src);
-int fsr_load_pool(Loader *l, const OnnxNode *o, int src);
-int fsr_load_global_pool(Loader *l, const OnnxNode *o, int src);
-int fsr_load_pad(Loader *l, const OnnxNode *o, int src);
-int fsr_load_slice(Loader *l, const OnnxNode *o, int src);
-int fsr_load_unshuffle(Loader *l, const OnnxNode *o, int src);
-int fsr_load_flatten(Loader *l, const OnnxNode *o, int src);
-int fsr_load_reshape(Loader *l, const OnnxNode *o, int src);
-int fsr_load_gemm(Loader *l, const OnnxNode *o, int src);
-int fsr_load_conv_transpose(Loader *l, const OnnxNode *o, int src);
-int fsr_load_quantize(Loader *l, const OnnxNode *o, int src);
-int fsr_load_dequantize(Loader *l, const OnnxNode *o, int src);
+/* An operator -> nodes, the last of which has the result. src: node of the first input. */
+typedef int FsrLoadOp(Loader *l, const OnnxNode *o, int src);
+
+/* Those of load_conv.c, load_quant.c and load_shape.c, for the table in load_ops.c. */
+FsrLoadOp fsr_load_conv, fsr_load_conv_transpose, fsr_load_quantize, fsr_load_dequantize;
+FsrLoadOp fsr_load_resize, fsr_load_pool, fsr_load_global_pool, fsr_load_pad, fsr_load_slice, fsr_load_unshuffle;
+FsrLoadOp fsr_load_flatten, fsr_load_reshape, fsr_load_gemm;
 
 /* The result of a DequantizeLinear of constants; NULL: not constant, or refused (l->err says why). */
 OnnxTensor *fsr_load_fold(Loader *l, const OnnxNode *o);

@@ -30,10 +30,7 @@ static int window_pads(const Loader *l, const OnnxNode *o, FsrNode *n)
     for (int i = 0; i < 4; i++)
         if (p[i] < 0 || p[i] > FSR_NN_MAX_KERNEL)
             return REFUSE(l, o, -EINVAL, "pad out of range");
-    n->pad_top    = (int)p[0];
-    n->pad_left   = (int)p[1];
-    n->pad_bottom = (int)p[2];
-    n->pad_right  = (int)p[3];
+    n->pad = (FsrMargin){ .left = (int)p[1], .right = (int)p[3], .top = (int)p[0], .bottom = (int)p[2] };
     return 0;
 }
 
@@ -77,7 +74,7 @@ static int conv_attrs(Loader *l, const OnnxNode *o, FsrNode *n)
     if (n->dx != 1 || n->dy != 1)
         return REFUSE(l, o, -ENOSYS, "dilations other than 1 are not supported");
     if (n->sx != 1 || n->sy != 1 || n->op == FSR_OP_DEPTHWISE ||
-        n->pad_top + n->pad_bottom != n->kh - 1 || n->pad_left + n->pad_right != n->kw - 1)
+        n->pad.top + n->pad.bottom != n->kh - 1 || n->pad.left + n->pad.right != n->kw - 1)
         n->scale = 0;
     return 0;
 }
@@ -169,8 +166,9 @@ typedef struct Stretch {
     int surplus;            /* samples at the end that are none of the result */
 } Stretch;
 
-/* begin, end: pads; extra: output_padding; same: FSR_SAME_NO or the result is s times as large. */
-static int stretch(Stretch *t, int begin, int end, int extra, FsrSame same)
+/* begin, end: pads; extra: output_padding; same: FSR_SAME_NO or the result is s times as large; room: blocks of
+ * samples for a result that is a little larger than what is made. */
+static int stretch(Stretch *t, int begin, int end, int extra, FsrSame same, int room)
 {
     const int span = (t->k - 1) * t->dilation + 1, all = span + extra - t->s;
     int behind = span + extra - begin - end - t->s;     /* samples of the result beyond s times the input */
@@ -182,10 +180,10 @@ static int stretch(Stretch *t, int begin, int end, int extra, FsrSame same)
     t->pad     = begin;
     t->first   = -fsr_floor_div(-(begin - span + 1), t->s);
     t->size    = fsr_floor_div(t->s - 1 + begin, t->s) - t->first + 1;
-    t->more    = -fsr_floor_div(-behind, t->s);
+    t->more    = -fsr_floor_div(-behind, t->s) + room;
     t->surplus = t->more * t->s - behind;
     return begin < span && t->size <= FSR_NN_MAX_KERNEL &&
-           t->more + t->size - 1 + t->first >= 0;       /* pads of the convolution */
+           t->more - room + t->size - 1 + t->first >= 0;        /* pads of the convolution */
 }
 
 static void split_phases(FsrNode *n, const float *w, int in_planes, int planes, int groups,
@@ -250,17 +248,11 @@ static int transposed_attrs(Loader *l, const OnnxNode *o, FsrNode *n, Stretch *x
             return REFUSE(l, o, -EINVAL, "output_shape is out of range");
         n->h = (int)size[0];
         n->w = (int)size[1];
-        n->pad_left = n->pad_top = n->pad_right = n->pad_bottom = 0;
+        n->pad = (FsrMargin){ 0 };
     }
-    if (!stretch(x, n->pad_left, n->pad_right, extra_x, n->w ? FSR_SAME_NO : n->same) ||
-        !stretch(y, n->pad_top, n->pad_bottom, extra_y, n->w ? FSR_SAME_NO : n->same))
+    if (!stretch(x, n->pad.left, n->pad.right, extra_x, n->w ? FSR_SAME_NO : n->same, n->w > 0) ||
+        !stretch(y, n->pad.top, n->pad.bottom, extra_y, n->w ? FSR_SAME_NO : n->same, n->w > 0))
         return REFUSE(l, o, -ENOSYS, "pads larger than its kernel, or a kernel this large are not supported");
-    if (n->w) {                 /* room for a result that is a little larger than what is made */
-        x->more++;
-        y->more++;
-        x->surplus += x->s;
-        y->surplus += y->s;
-    }
     return 0;
 }
 
@@ -288,14 +280,11 @@ int fsr_load_conv_transpose(Loader *l, const OnnxNode *o, int src)
         planes * x.s * y.s > FSR_NN_MAX_CHANNELS)
         return REFUSE(l, o, -ENOSYS, "enlargement by %dx%d is not supported", x.s, y.s);
     n = fsr_load_derive(l, o, FSR_OP_CONV, src);
-    n->channels   = planes * x.s * y.s;
-    n->kw         = x.size;
-    n->kh         = y.size;
-    n->sx         = n->sy = n->dx = n->dy = 1;
-    n->pad_left   = -x.first;
-    n->pad_top    = -y.first;
-    n->pad_right  = x.more + x.size - 1 + x.first;
-    n->pad_bottom = y.more + y.size - 1 + y.first;
+    n->channels = planes * x.s * y.s;
+    n->kw       = x.size;
+    n->kh       = y.size;
+    n->sx       = n->sy = n->dx = n->dy = 1;
+    n->pad      = (FsrMargin){ -x.first, x.more + x.size - 1 + x.first, -y.first, y.more + y.size - 1 + y.first };
     if (x.s != y.s || x.more || y.more || x.surplus || y.surplus)
         n->scale = 0;
     if ((ret = fill_transposed(l, o, n, w, (int)groups, &x, &y)) < 0)
@@ -308,11 +297,10 @@ int fsr_load_conv_transpose(Loader *l, const OnnxNode *o, int src)
     n->scale   *= x.s;
     if (x.surplus || y.surplus || attrs.w) {
         n = fsr_load_add_sized(l, o, FSR_OP_PAD, l->net->nb_nodes - 1);
-        n->pad_right  = -x.surplus;
-        n->pad_bottom = -y.surplus;
-        n->same       = attrs.same;
-        n->w          = attrs.w;
-        n->h          = attrs.h;
+        n->pad  = (FsrMargin){ .right = -x.surplus, .bottom = -y.surplus };
+        n->same = attrs.same;
+        n->w    = attrs.w;
+        n->h    = attrs.h;
     }
     return 0;
 }

@@ -345,8 +345,8 @@ typedef enum Source {
 /* attrs: those that it may have, separated by spaces, with one in front and one behind; NULL: any. */
 static const struct {
     const char *name;
-    int       (*add)(Loader *l, const OnnxNode *o, int src);    /* NULL: the value is that of the first input */
-    size_t      min, max;                                       /* inputs */
+    FsrLoadOp  *add;                /* NULL: the value is that of the first input */
+    size_t      min, max;           /* inputs */
     Source      source;
     const char *attrs;
 } operators[] = {

@@ -11,8 +11,7 @@ static int resize_attrs(const Loader *l, const OnnxNode *o, int old, FsrResize *
     static const char *const modes[]  = { "nearest", "linear", "cubic", "bilinear", NULL };
     static const char *const coords[] = { "half_pixel", "pytorch_half_pixel", "align_corners",
                                           "asymmetric", "tf_half_pixel_for_nn", NULL };
-    static const char *const rounds[] = { "round_prefer_floor", "round_prefer_ceil", "floor",
-                                          "ceil", NULL };
+    static const char *const rounds[] = { "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL };
     const int m = fsr_load_choice(l, o, "mode", modes);
     const int c = fsr_load_choice(l, o, "coordinate_transformation_mode", coords);
     const int n = fsr_load_choice(l, o, "nearest_mode", rounds);
@@ -91,7 +90,7 @@ int fsr_load_pool(Loader *l, const OnnxNode *o, int src)
 
     if (ret < 0)
         return ret;
-    if (n->pad_left >= n->kw || n->pad_right >= n->kw || n->pad_top >= n->kh || n->pad_bottom >= n->kh)
+    if (n->pad.left >= n->kw || n->pad.right >= n->kw || n->pad.top >= n->kh || n->pad.bottom >= n->kh)
         return REFUSE(l, o, -EINVAL, "pads must be smaller than the window");
     n->ceil       = fsr_load_attr_int(o, "ceil_mode", 0) != 0;
     n->count_pads = fsr_load_attr_int(o, "count_include_pad", 0) != 0;
@@ -127,10 +126,7 @@ int fsr_load_pad(Loader *l, const OnnxNode *o, int src)
             return REFUSE(l, o, -ENOSYS, "only height and width can be padded, by up to %d", FSR_NN_MAX_SIZE);
     n = fsr_load_add_sized(l, o, FSR_OP_PAD, src);
     n->pad_mode   = mode;
-    n->pad_top    = (int)all[2];
-    n->pad_left   = (int)all[3];
-    n->pad_bottom = (int)all[6];
-    n->pad_right  = (int)all[7];
+    n->pad      = (FsrMargin){ .left = (int)all[3], .right = (int)all[7], .top = (int)all[2], .bottom = (int)all[6] };
     return fsr_load_scalar(l, o, "value", 2, 0, &n->pad_value);
 }
 

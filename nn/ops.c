@@ -61,48 +61,32 @@ static float clip(float v, float lo, float hi)
     return v > hi ? hi : v;
 }
 
+/* Of a row: a value for each word src[k], or for each plane src[c] of each sample. */
+#define EACH(value)                                                 \
+    for (size_t k = 0; k < len; k++)                                \
+        dst[k] = value
+#define EACH_PLANE(planes, value)                                   \
+    for (int x = 0; x < width; x++, src += stride, dst += stride)   \
+        for (int c = 0; c < planes; c++)                            \
+            dst[c] = value
+
 static void map(const FsrNode *n, float *dst, const float *src, int stride, int width)
 {
     const size_t len = (size_t)width * stride;
     const float *a = n->weights, *b = n->bias;
 
     if (n->op == FSR_OP_RELU) {
-        for (size_t k = 0; k < len; k++)
-            dst[k] = src[k] < 0 ? 0 : src[k];
+        EACH(src[k] < 0 ? 0 : src[k]);
         return;
     }
     switch (n->map) {
-    case FSR_MAP_AFFINE:
-        for (int x = 0; x < width; x++, src += stride, dst += stride)
-            for (int c = 0; c < stride; c++)
-                dst[c] = src[c] * a[c] + b[c];
-        break;
-    case FSR_MAP_SLOPE:
-        for (int x = 0; x < width; x++, src += stride, dst += stride)
-            for (int c = 0; c < stride; c++)
-                dst[c] = src[c] < 0 ? src[c] * a[c] : src[c];
-        break;
-    case FSR_MAP_CLIP:
-        for (size_t k = 0; k < len; k++)
-            dst[k] = clip(src[k], a[0], b[0]);
-        break;
-    case FSR_MAP_HARD_SIGMOID:
-        for (size_t k = 0; k < len; k++)
-            dst[k] = clip(src[k] * a[0] + b[0], 0, 1);
-        break;
-    case FSR_MAP_QUANTIZE:
-        for (int x = 0; x < width; x++, src += stride, dst += stride)
-            for (int c = 0; c < n->channels; c++)
-                dst[c] = clip(rintf(src[c] / a[c]) + b[c], n->low, n->top);
-        break;
-    case FSR_MAP_SIGMOID:
-        for (size_t k = 0; k < len; k++)
-            dst[k] = 1 / (1 + expf(-src[k]));
-        break;
-    case FSR_MAP_TANH:
-        for (size_t k = 0; k < len; k++)
-            dst[k] = tanhf(src[k]);
-        break;
+    case FSR_MAP_AFFINE:       EACH_PLANE(stride, src[c] * a[c] + b[c]); break;
+    case FSR_MAP_SLOPE:        EACH_PLANE(stride, src[c] < 0 ? src[c] * a[c] : src[c]); break;
+    case FSR_MAP_QUANTIZE:     EACH_PLANE(n->channels, clip(rintf(src[c] / a[c]) + b[c], n->low, n->top)); break;
+    case FSR_MAP_CLIP:         EACH(clip(src[k], a[0], b[0])); break;
+    case FSR_MAP_HARD_SIGMOID: EACH(clip(src[k] * a[0] + b[0], 0, 1)); break;
+    case FSR_MAP_SIGMOID:      EACH(1 / (1 + expf(-src[k]))); break;
+    case FSR_MAP_TANH:         EACH(tanhf(src[k])); break;
     }
 }
 

@@ -25,7 +25,7 @@ FsrSpan fsr_plan_span(const FsrPlan *p, int i, int j, int r)
     if (p->whole)
         return fsr_whole_span(p, i, j, r);
     if (n->op == FSR_OP_CONV) {
-        a   -= n->pad_top;
+        a   -= n->pad.top;
         rows = n->kh;
     } else if (n->op == FSR_OP_SHUFFLE) {
         a = (r - mt + in_mt * n->block) / n->block;     /* never negative: in_mt * block >= mt */
@@ -110,7 +110,7 @@ static void size_histories(FsrPlan *p)
         for (int j = 0; j < n->nb_in; j++) {
             int *history = &p->nodes[n->in[j]].history;
 
-            *history = fsr_max(*history, p->net->nodes[n->in[j]].margin.right - right + n->pad_left);
+            *history = fsr_max(*history, p->net->nodes[n->in[j]].margin.right - right + n->pad.left);
         }
     }
 }
@@ -232,10 +232,9 @@ static int alloc_plan(FsrPlan *p, int whole)
         p->whole = fsr_alloc(&p->memory, sizeof(*p->whole) + nb * sizeof(*p->whole->nodes));
     if (!p->nodes || !p->workers || (whole && !p->whole))
         return -ENOMEM;
-    for (int i = 0; i < nb; i++) {
+    for (int i = 0; i < nb; p->planes += p->net->nodes[i++].channels) {
         p->nodes[i].ring_rows   = 1;
         p->nodes[i].first_plane = p->planes;
-        p->planes += p->net->nodes[i].channels;
     }
     for (int i = 0; i < p->nb_workers; i++)
         if (!(p->workers[i].made = fsr_alloc(&p->memory, nb * sizeof(*p->workers[i].made))) ||
@@ -286,9 +285,8 @@ static int takes_luma(const FsrNet *net)
     return meta_is(net, "input", "hr-luma") || meta_is(net, "input", "lr-luma");
 }
 
-int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
-                     FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
-                     char *err, size_t err_size)
+int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers, FsrPrecision precision,
+                     FsrIsa isa, int tile_w, int tile_h, char *err, size_t err_size)
 {
     const int     whole  = net->whole || tile_w == FSR_TILE_WHOLE;
     const FsrPlan wanted = { .net = net, .width = width, .height = height, .nb_workers = nb_workers,

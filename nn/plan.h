@@ -46,27 +46,21 @@ typedef struct FsrPlanNode {
 } FsrPlanNode;
 
 /* Samples [x, x + width) of a row. */
-typedef struct FsrSamples {
-    int x, width;
-} FsrSamples;
+typedef struct FsrSamples { int x, width; } FsrSamples;
 
-/* What of a row is made where tiles are wanted, from left to right: the same for many rows. */
+/* Rows of tiles that row r of a value lies under with its whole margin, and with those of FsrParts. */
+typedef struct FsrTileRows { int first[3], last[3]; } FsrTileRows;
+
+/* What of a row is made where tiles are wanted, from left to right: the same for all rows under the same rows of tiles. */
 enum { FSR_PARTS = 32 };
-/* Rows of tiles under the whole margin of a row; with a limited halo also near ones, seen ones. */
-typedef struct FsrTileRows {
-    int first[3], last[3];
-} FsrTileRows;
-
-typedef struct FsrPart {
-    FsrSamples s;
-    int        zero;                    /* no wanted tile is near */
-} FsrPart;
-
 typedef struct FsrParts {
-    FsrMargin near, seen;               /* with a limited halo: what is made around wanted tiles, and what is read */
-    FsrTileRows rows;                   /* that they follow from */
+    FsrMargin   near, seen;             /* with a limited halo: what is made around wanted tiles, and what is read */
+    FsrTileRows rows;
     int         nb;                     /* -1: not known */
-    FsrPart     part[FSR_PARTS];
+    struct FsrPart {
+        FsrSamples s;
+        int        zero;                /* no wanted tile is near */
+    } part[FSR_PARTS];
 } FsrParts;
 
 typedef struct FsrWorker {
@@ -102,9 +96,8 @@ struct FsrPlan {
  * tile_w, tile_h: 0 = choose; tile_w FSR_TILE_WHOLE: as fsr_nn_plan_whole. The height of strips may
  * follow the number of workers, since it never changes a sample; the width must not (OpenBLAS). */
 enum { FSR_TILE_WHOLE = -1 };
-int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers,
-                     FsrPrecision precision, FsrIsa isa, int tile_w, int tile_h,
-                     char *err, size_t err_size);
+int fsr_nn_plan_with(FsrPlan **plan, const FsrNet *net, int width, int height, int nb_workers, FsrPrecision precision,
+                     FsrIsa isa, int tile_w, int tile_h, char *err, size_t err_size);
 
 /* Size of the planes of node i's value. */
 void fsr_plan_size(const FsrPlan *p, int i, int *w, int *h);
@@ -128,9 +121,7 @@ static inline void fsr_at_least(size_t *a, size_t b)
 
 /* The rows [first, last] of its input j that row r of node i is made from; in whole networks also such
  * that lie outside of it. */
-typedef struct FsrSpan {
-    int first, last;
-} FsrSpan;
+typedef struct FsrSpan { int first, last; } FsrSpan;
 FsrSpan fsr_plan_span(const FsrPlan *p, int i, int j, int r);
 
 /* Makes rows until row r of node i is there. make gets rows first to last (of a band; in strips one), after

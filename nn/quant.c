@@ -215,17 +215,13 @@ int fsr_quant_recorded(const FsrNet *net)
 /* "low high mean" of each plane, or once for all of them. */
 static int read_range(const char *text, struct FsrRange *r, int planes)
 {
+    int once = 0;
+
     for (int c = 0; c < planes; c++) {
         double v[3];
 
-        while (*text == ' ')
-            text++;
-        if (c == 1 && !*text) {
-            for (; c < planes; c++)
-                r[c] = r[0];
-            return 0;
-        }
-        for (int k = 0; k < 3; k++) {
+        once |= c == 1 && !text[strspn(text, " ")];
+        for (int k = 0; !once && k < 3; k++) {
             char *end;
 
             v[k] = strtod(text, &end);
@@ -233,7 +229,7 @@ static int read_range(const char *text, struct FsrRange *r, int planes)
                 return -EINVAL;
             text = end;
         }
-        r[c] = (struct FsrRange){ (float)v[0], (float)v[1], v[2], 1 };
+        r[c] = once ? r[0] : (struct FsrRange){ (float)v[0], (float)v[1], v[2], 1 };
     }
     return 0;
 }
@@ -649,7 +645,8 @@ static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const doubl
 
     if (pn->store == FSR_STORE_FLOAT && !integer)
         return 0;
-    if (!(q = pn->quant = fsr_alloc(&p->memory, sizeof(*q))) || !(q->format.fine = fsr_alloc(&p->memory, fsr_align16(blocks))))
+    if (!(q = pn->quant = fsr_alloc(&p->memory, sizeof(*q))) ||
+        !(q->format.fine = fsr_alloc(&p->memory, fsr_align16(blocks))))
         return -ENOMEM;
     q->kernel  = fsr_nn_pick_i8(p->isa);
     q->is_conv = integer;

@@ -99,7 +99,7 @@ static void conv_row(Job *t, int r, FsrSamples s, float *dst)
     const float   *rows[FSR_NN_MAX_KERNEL];
 
     for (int k = 0; k < n->kh; k++)
-        rows[k] = sample(t, n->in[0], first + k, s.x - n->pad_left);
+        rows[k] = sample(t, n->in[0], first + k, s.x - n->pad.left);
     if (t->pn->quant && t->pn->quant->is_conv)
         t->pn->quant->kernel->row(&t->pn->quant->conv, (const uint32_t *const *)rows, dst, s.width, (uint32_t *)scratch);
     else
@@ -179,14 +179,16 @@ static void set_margins(const Job *t)
         const int       most = n->op == FSR_OP_INPUT ? FSR_NN_MAX_HALO : t->wanted->halo * n->scale;
         FsrMargin       read;
 
-        parts[i].near = (FsrMargin){ fsr_min(m.left, most), fsr_min(m.right, most), fsr_min(m.top, most), fsr_min(m.bottom, most) };
+        parts[i].near = (FsrMargin){ fsr_min(m.left, most), fsr_min(m.right, most),
+                                     fsr_min(m.top, most), fsr_min(m.bottom, most) };
         read = fsr_margin_of_inputs(n, parts[i].near);
         for (int j = 0; j < n->nb_in; j++)
             fsr_margin_widen(&parts[n->in[j]].seen, &read);
     }
 }
 
-/* The rows of tiles for which row r of node i is made, its margin being m: none where last < first. */
+/* The rows of tiles for which row r of node i is made, its margin being m: none where last < first. near: all of them,
+ * not only those of the strip. */
 static void tile_rows(const Job *t, int i, int r, const FsrMargin *m, int near, int *first, int *last)
 {
     const FsrNnTiles *w     = t->wanted;
@@ -306,7 +308,7 @@ static FsrSamples whole_blocks(const Job *t, FsrSamples s)
     return (FsrSamples){ x, fsr_min(fsr_ceil_div(s.x + s.width - first, block) * block + first, end(t, t->i)) - x };
 }
 
-static void make_part(Job *t, int r, const FsrPart *part)
+static void make_part(Job *t, int r, const struct FsrPart *part)
 {
     float *row = sample(t, t->i, r, part->s.x);
 
@@ -319,8 +321,8 @@ static void make_part(Job *t, int r, const FsrPart *part)
 /* Makes a part of a row and notes it, for the rows that follow; more parts than there is room for are not. */
 static void add_part(Job *t, int r, int x, int stop, int zero)
 {
-    const FsrPart part = { { x, stop - x }, zero };
-    FsrParts     *l    = &t->w->parts[t->i];
+    const struct FsrPart part = { { x, stop - x }, zero };
+    FsrParts            *l    = &t->w->parts[t->i];
 
     if (x >= stop)
         return;
@@ -395,9 +397,10 @@ static void deliver(const Job *t, int r)
     const FsrNode  *n     = &t->p->net->nodes[i];
     const FsrParts *l     = &t->w->parts[i];
     const int       known = l->nb <= FSR_PARTS && !in_blocks(&t->p->nodes[i]);
+    const int       first = l->rows.first[0], last = l->rows.last[0];
     FsrSamples      s     = { begin(t, i), 0 };
 
-    for (int k = 0; known ? k < l->nb : next_span(t, i, s.x + s.width, &n->margin, l->rows.first[0], l->rows.last[0], &s); k++) {
+    for (int k = 0; known ? k < l->nb : next_span(t, i, s.x + s.width, &n->margin, first, last, &s); k++) {
         if (known)
             s = l->part[k].s;
         fsr_ops_put(t->io, 0, n->channels, s.x, y, s.width, sample(t, i, r, s.x), t->p->nodes[i].stride,

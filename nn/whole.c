@@ -27,9 +27,7 @@ typedef struct Planner {
 
 /* ---- sizes ------------------------------------------------------------------------ */
 
-typedef struct Axis {
-    int size, k, dilation, stride, before, after;
-} Axis;
+typedef struct Axis { int size, k, dilation, stride, before, after; } Axis;
 
 /* Size of an axis behind a window; fills in the pads. Negative: the window does not fit. */
 static int window_size(const FsrNode *n, Axis *a)
@@ -55,15 +53,12 @@ static int window_size(const FsrNode *n, Axis *a)
 static int size_window(const Planner *t)
 {
     const FsrNode *n = t->n;
-    Axis x = { t->in->w, n->kw, n->dx, n->sx, n->pad_left, n->pad_right };
-    Axis y = { t->in->h, n->kh, n->dy, n->sy, n->pad_top, n->pad_bottom };
+    Axis x = { t->in->w, n->kw, n->dx, n->sx, n->pad.left, n->pad.right };
+    Axis y = { t->in->h, n->kh, n->dy, n->sy, n->pad.top, n->pad.bottom };
 
-    t->wn->w = window_size(n, &x);
-    t->wn->h = window_size(n, &y);
-    t->wn->pad_left   = x.before;
-    t->wn->pad_right  = x.after;
-    t->wn->pad_top    = y.before;
-    t->wn->pad_bottom = y.after;
+    t->wn->w   = window_size(n, &x);
+    t->wn->h   = window_size(n, &y);
+    t->wn->pad = (FsrMargin){ x.before, x.after, y.before, y.after };
     return 0;
 }
 
@@ -110,15 +105,15 @@ static int size_pad(const Planner *t)
     const FsrWholeNode *in = t->in;
     FsrWholeNode       *wn = t->wn;
 
-    wn->pad_left = n->w ? -cut(n, in->w, n->w, n->pad_right) : n->pad_left;
-    wn->pad_top  = n->w ? -cut(n, in->h, n->h, n->pad_bottom) : n->pad_top;
-    wn->w        = n->w ? n->w : in->w + n->pad_left + n->pad_right;
-    wn->h        = n->w ? n->h : in->h + n->pad_top + n->pad_bottom;
-    if (n->w && (n->w - wn->pad_left > in->w || n->h - wn->pad_top > in->h))
+    wn->pad.left = n->w ? -cut(n, in->w, n->w, n->pad.right) : n->pad.left;
+    wn->pad.top  = n->w ? -cut(n, in->h, n->h, n->pad.bottom) : n->pad.top;
+    wn->w        = n->w ? n->w : in->w + n->pad.left + n->pad.right;
+    wn->h        = n->w ? n->h : in->h + n->pad.top + n->pad.bottom;
+    if (n->w && (n->w - wn->pad.left > in->w || n->h - wn->pad.top > in->h))
         return FAIL(t, -ENOSYS, "node '%s': output_shape is larger than what a picture of %dx%d gives",
                     n->name, t->p->width, t->p->height);
-    if (n->pad_mode == FSR_PAD_REFLECT && (n->pad_left >= in->w || n->pad_right >= in->w ||
-                                           n->pad_top >= in->h || n->pad_bottom >= in->h))
+    if (n->pad_mode == FSR_PAD_REFLECT && (n->pad.left >= in->w || n->pad.right >= in->w ||
+                                           n->pad.top >= in->h || n->pad.bottom >= in->h))
         return FAIL(t, -EINVAL, "node '%s': reflects more samples than there are", n->name);
     return 0;
 }
@@ -159,41 +154,32 @@ static int size_value(const Planner *t)
     const FsrWholeNode *in = t->in;
 
     switch (n->op) {
-    case FSR_OP_INPUT:
-        return resize(wn, t->p->width, t->p->height);
-    case FSR_OP_CONST:
-        return resize(wn, n->w, n->h);
+    case FSR_OP_INPUT:        return resize(wn, t->p->width, t->p->height);
+    case FSR_OP_CONST:        return resize(wn, n->w, n->h);
     case FSR_OP_CONV:
     case FSR_OP_DEPTHWISE:
     case FSR_OP_MAX_POOL:
-    case FSR_OP_AVERAGE_POOL:
-        return size_window(t);
-    case FSR_OP_GLOBAL_POOL:
-        return resize(wn, 1, 1);
-    case FSR_OP_SHUFFLE:
-        return resize(wn, in->w * n->block, in->h * n->block_y);
+    case FSR_OP_AVERAGE_POOL: return size_window(t);
+    case FSR_OP_GLOBAL_POOL:  return resize(wn, 1, 1);
+    case FSR_OP_SHUFFLE:      return resize(wn, in->w * n->block, in->h * n->block_y);
+    case FSR_OP_TRANSPOSE:    return resize(wn, in->h, in->w);
+    case FSR_OP_PAD:          return size_pad(t);
+    case FSR_OP_RESHAPE:      return size_reshape(t);
     case FSR_OP_UNSHUFFLE:
         if (in->w % n->block || in->h % n->block)
             return FAIL(t, -EINVAL, "node '%s': %dx%d samples cannot be divided by %d", n->name, in->w, in->h, n->block);
         return resize(wn, in->w / n->block, in->h / n->block);
-    case FSR_OP_PAD:
-        return size_pad(t);
     case FSR_OP_SLICE:
         fsr_slice_count(n->range[1], t->in_planes, &wn->first_c);
         wn->h = fsr_slice_count(n->range[2], in->h, &wn->first_y);
         wn->w = fsr_slice_count(n->range[3], in->w, &wn->first_x);
         return 0;
-    case FSR_OP_TRANSPOSE:
-        return resize(wn, in->h, in->w);
-    case FSR_OP_RESHAPE:
-        return size_reshape(t);
     case FSR_OP_GEMM:
         if (in->w != n->kw)
             return FAIL(t, -EINVAL, "node '%s': its matrix is for %d values, its input has %d", n->name, n->kw, in->w);
         return resize(wn, n->w, in->h);
     case FSR_OP_RESIZE:
-        wn->w = fsr_resize_size(in->w, n->resize.fx, n->resize.w);
-        wn->h = fsr_resize_size(in->h, n->resize.fy, n->resize.h);
+        resize(wn, fsr_resize_size(in->w, n->resize.fx, n->resize.w), fsr_resize_size(in->h, n->resize.fy, n->resize.h));
         return same_size(t);
     default:
         return same_size(t);
@@ -250,7 +236,7 @@ static int setup_conv(const Planner *t, int i)
         .cout = n->channels, .cout_stride = wn->stride,
         .kw   = fsr_ceil_div(n->kw, n->sx), .kh = n->kh, .relu = n->relu,
     };
-    if (n->sx > 1 || wn->pad_left || wn->pad_top || wn->w + n->kw - 1 > t->in->w || (wn->h - 1) * n->sy + n->kh > t->in->h)
+    if (n->sx > 1 || wn->pad.left || wn->pad.top || wn->w + n->kw - 1 > t->in->w || (wn->h - 1) * n->sy + n->kh > t->in->h)
         wn->window_w = (wn->w - 1 + shape->kw) * n->sx;
     if (fold && !(weights = fold_stride(t, shape, t->in_planes, t->in->stride)))
         return -ENOMEM;
@@ -261,16 +247,15 @@ static int setup_depthwise(const Planner *t, int i)
 {
     const FsrNode *n  = t->n;
     FsrWholeNode  *wn = t->wn;
-    float         *packed;
+    float        **packed = &t->p->nodes[i].packed;
 
     wn->dw = (FsrDwShape){ n->channels, wn->stride, n->kw, n->kh, n->sx, n->relu ? 0 : -FLT_MAX,
                            n->top > 0 ? n->top : FLT_MAX, 0 };
     wn->window_w  = (wn->w - 1) * n->sx + n->kw;
     wn->dw_kernel = fsr_nn_pick_depthwise(t->p->isa, &wn->dw);
-    if (!(packed = fsr_plan_alloc(t->p, fsr_dw_packed_floats(&wn->dw) * sizeof(float))))
+    if (!(*packed = fsr_plan_alloc(t->p, fsr_dw_packed_floats(&wn->dw) * sizeof(float))))
         return -ENOMEM;
-    fsr_dw_pack(&wn->dw, n->weights, n->bias, packed);
-    t->p->nodes[i].packed = packed;
+    fsr_dw_pack(&wn->dw, n->weights, n->bias, *packed);
     return 0;
 }
 
@@ -320,16 +305,13 @@ FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r)
     case FSR_OP_DEPTHWISE:
     case FSR_OP_MAX_POOL:
     case FSR_OP_AVERAGE_POOL:
-        a    = r * n->sy - wn->pad_top;
+        a    = r * n->sy - wn->pad.top;
         span = (n->kh - 1) * n->dy + 1;
         break;
     case FSR_OP_SHUFFLE:
-        a = r / n->block_y;
-        break;
+        return (FsrSpan){ r / n->block_y, r / n->block_y };
     case FSR_OP_UNSHUFFLE:
-        a    = r * n->block;
-        span = n->block;
-        break;
+        return (FsrSpan){ r * n->block, (r + 1) * n->block - 1 };
     case FSR_OP_RESIZE:
         if (j == 0)
             return (FsrSpan){ wn->ty.taps[r].at[0], wn->ty.taps[r].at[wn->ty.nb - 1] };
@@ -340,7 +322,7 @@ FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r)
             return all;
         break;
     case FSR_OP_PAD:
-        a = r - wn->pad_top;
+        a = r - wn->pad.top;
         if (n->pad_mode == FSR_PAD_REFLECT)
             return all;
         if (n->pad_mode == FSR_PAD_EDGE)

@@ -15,14 +15,13 @@
 #include "nn/resize.h"
 
 typedef struct FsrWholeNode {
-    int     w, h;                       /* of the value */
-    int     stride;                     /* words between neighbouring samples */
-    int     band;                       /* rows made at a time; a ring has whole bands, or all rows */
-    /* convolutions, pools, pad */
-    int     pad_left, pad_top, pad_right, pad_bottom;
-    int     first_c, first_x, first_y;  /* slice */
-    int     window_w;                   /* samples of a padded input row; 0: read it in place */
-    int     edges;                      /* in place but for samples whose window leaves the picture */
+    int       w, h;                     /* of the value */
+    int       stride;                   /* words between neighbouring samples */
+    int       band;                     /* rows made at a time; a ring has whole bands, or all rows */
+    FsrMargin pad;                      /* convolutions, pools, pad */
+    int       first_c, first_x, first_y;        /* slice */
+    int       window_w;                 /* samples of a padded input row; 0: read it in place */
+    int       edges;                    /* in place but for samples whose window leaves the picture */
     FsrDwShape           dw;
     const FsrDwKernel   *dw_kernel;
     const FsrPointKernel *point;        /* 1x1 convolution in integers; NULL: float */

@@ -11,9 +11,7 @@
 #include <float.h>
 #include <math.h>
 
-enum {
-    MIN_PLANES = 16,        /* of input and result, from which on bytes pay */
-};
+enum { MIN_PLANES = 16 };       /* of input and result, from which on bytes pay */
 
 /* Whether node i is all that reads what node k makes. */
 static int reads_alone(const FsrNet *net, int i, int k)

@@ -89,7 +89,7 @@ static void conv_edge(const Job *t, const float *const *rows, float *dst, int x,
     float       *to = t->memory + t->p->whole->window;
 
     for (int k = 0; n > 0 && k < t->n->kh; k++, to += (size_t)width * t->in->stride) {
-        copy_padded(t, to, rows[k], x * t->n->sx - t->wn->pad_left, width);
+        copy_padded(t, to, rows[k], x * t->n->sx - t->wn->pad.left, width);
         windows[k] = to;
     }
     if (n > 0)
@@ -102,14 +102,14 @@ static void conv_in_place(const Job *t, int r)
     const FsrNode      *n  = t->n;
     const FsrWholeNode *wn = t->wn, *in = t->in;
     const int top = fsr_whole_span(t->p, t->i, 0, r).first;
-    const int x0  = fsr_ceil_div(wn->pad_left, n->sx);
-    const int x1  = fsr_min((in->w + wn->pad_left - n->kw) / n->sx + 1, wn->w);
+    const int x0  = fsr_ceil_div(wn->pad.left, n->sx);
+    const int x1  = fsr_min((in->w + wn->pad.left - n->kw) / n->sx + 1, wn->w);
     const float *rows[FSR_NN_MAX_KERNEL], *inner[FSR_NN_MAX_KERNEL];
     float *dst = row_of(t, t->i, r);
 
     for (int k = 0; k < n->kh; k++) {
         rows[k]  = under_or(t, top + k, t->memory + t->p->whole->zeros);
-        inner[k] = rows[k] + (size_t)(x0 * n->sx - wn->pad_left) * in->stride;
+        inner[k] = rows[k] + (size_t)(x0 * n->sx - wn->pad.left) * in->stride;
     }
     conv_run(t, inner, dst + (size_t)x0 * wn->stride, x1 - x0);
     conv_edge(t, rows, dst, 0, x0);
@@ -135,7 +135,7 @@ static void conv_rows(Job *t, int first, int last)
     if (wn->edges)
         return;
     for (int y = a; wn->window_w && y <= b; y++)
-        copy_padded(t, window + (y - a) * pitch, under_or(t, y, NULL), -wn->pad_left, wn->window_w);
+        copy_padded(t, window + (y - a) * pitch, under_or(t, y, NULL), -wn->pad.left, wn->window_w);
     for (int r = first; r <= last; r++) {
         const int top = fsr_whole_span(t->p, t->i, 0, r).first;
 
@@ -200,11 +200,11 @@ static int unpad(FsrPadMode mode, int x, int size)
 static void pad_row(const Job *t, int r, float *dst)
 {
     const FsrNode *n   = t->n;
-    const int      y   = unpad(n->pad_mode, r - t->wn->pad_top, t->in->h);
+    const int      y   = unpad(n->pad_mode, r - t->wn->pad.top, t->in->h);
     const float   *src = y < 0 ? NULL : under(t, 0, y);
 
     for (int x = 0; x < t->wn->w; x++, dst += t->wn->stride) {
-        const int from = unpad(n->pad_mode, x - t->wn->pad_left, t->in->w);
+        const int from = unpad(n->pad_mode, x - t->wn->pad.left, t->in->w);
 
         for (int c = 0; c < n->channels; c++)
             dst[c] = src && from >= 0 ? src[(size_t)from * t->in->stride + c] : n->pad_value;
@@ -273,12 +273,12 @@ static void pool_row(const Job *t, int r, float *dst)
 {
     const FsrNode      *n   = t->n;
     const FsrWholeNode *wn  = t->wn, *in = t->in;
-    const int           top = r * n->sy - wn->pad_top;
+    const int           top = r * n->sy - wn->pad.top;
 
     for (int x = 0; x < wn->w; x++, dst += wn->stride) {
-        const int left = x * n->sx - wn->pad_left;
-        const int wide = fsr_min(left + n->kw, in->w + wn->pad_right) - left;
-        const int high = fsr_min(top + n->kh, in->h + wn->pad_bottom) - top;
+        const int left = x * n->sx - wn->pad.left;
+        const int wide = fsr_min(left + n->kw, in->w + wn->pad.right) - left;
+        const int high = fsr_min(top + n->kh, in->h + wn->pad.bottom) - top;
         int       taps = 0;
         float     factor;
 
@@ -317,7 +317,6 @@ static void other_row(const Job *t, int r, float *dst)
 {
     const FsrNode      *n  = t->n;
     const FsrWholeNode *wn = t->wn, *in = t->in;
-    const float        *src;
 
     switch (n->op) {
     case FSR_OP_INPUT:
@@ -337,15 +336,10 @@ static void other_row(const Job *t, int r, float *dst)
     case FSR_OP_SLICE:        slice_row(t, r, dst);      break;
     case FSR_OP_RESHAPE:      reshape_row(t, r, dst);    break;
     case FSR_OP_TRANSPOSE:    transpose_row(t, r, dst);  break;
-    case FSR_OP_GLOBAL_POOL:
-        mean(dst, under(t, 0, 0), in->stride, (size_t)in->w * in->h);
-        break;
     case FSR_OP_MAX_POOL:
     case FSR_OP_AVERAGE_POOL: pool_row(t, r, dst);       break;
-    case FSR_OP_GEMM:
-        src = under(t, 0, r);
-        conv_run(t, &src, dst, 1);
-        break;
+    case FSR_OP_GLOBAL_POOL:  mean(dst, under(t, 0, 0), in->stride, (size_t)in->w * in->h); break;
+    case FSR_OP_GEMM:         conv_run(t, (const float *[]){ under(t, 0, r) }, dst, 1);     break;
     default:                  plain_row(t, r, dst);      break;
     }
 }

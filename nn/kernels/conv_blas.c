@@ -12,9 +12,7 @@
 
 enum { MAX_PRODUCT = 65536 * 4, MAX_N = 64, MAX_K = 1024, MAX_M = 256 };
 
-typedef struct Block {
-    int m, n, k;
-} Block;
+typedef struct Block { int m, n, k; } Block;
 
 static int min(int a, int b)
 {
@@ -78,9 +76,8 @@ static void row(const FsrConvShape *s, const float *packed, const float *const *
             memcpy(dst + p * s->cout_stride, packed, s->cout * sizeof(*dst));
         for (int n = 0; n < s->cout; n += b.n)
             for (int k = 0; k < K; k += b.k)
-                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, min(b.n, s->cout - n),
-                            min(b.k, K - k), 1, scratch + k, K, w + (size_t)k * s->cout + n,
-                            s->cout, 1, dst + n, s->cout_stride);
+                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, min(b.n, s->cout - n), min(b.k, K - k), 1,
+                            scratch + k, K, w + (size_t)k * s->cout + n, s->cout, 1, dst + n, s->cout_stride);
         for (int p = 0; s->relu && p < m; p++)
             for (int o = 0; o < s->cout; o++)
                 if (dst[p * s->cout_stride + o] < 0)

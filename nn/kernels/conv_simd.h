@@ -180,8 +180,8 @@ WIDE_FUNCTION(32, 32)
 WIDE_FUNCTION(64, 64)
 #endif
 
-static void wide_row(const FsrConvShape *s, const float *packed, const float *const *rows,
-                     float *dst, int width, float *scratch)
+static void wide_row(const FsrConvShape *s, const float *packed, const float *const *rows, float *dst, int width,
+                     float *scratch)
 {
     const int nv   = vectors(s->cout);
     const int taps = words(s) * s->kw * s->kh;
@@ -213,9 +213,7 @@ static void wide_row(const FsrConvShape *s, const float *packed, const float *co
     }
 }
 
-const FsrConvKernel ISA(fsr_conv_wide) = {
-    ISA_NAME " wide", wide_fits, wide_packed, wide_pack, NULL, wide_row, NULL
-};
+const FsrConvKernel ISA(fsr_conv_wide) = { ISA_NAME " wide", wide_fits, wide_packed, wide_pack, NULL, wide_row, NULL };
 
 #endif /* WIDE_P */
 
@@ -284,23 +282,15 @@ INLINE vec few_block(const FsrConvShape *s, const float *bias, const float *w, c
     return s->relu ? v_max(sum, v_zero()) : sum;
 }
 
-typedef struct Few {
-    const FsrConvShape *s;
-    const float        *packed;
-    const float *const *rows;
-    float              *dst;
-} Few;
-
-INLINE void few_samples(const Few *t, int x, const int P)
+INLINE void few_samples(const FsrConvShape *s, const float *packed, const float *const *rows, float *d, int x, const int P)
 {
-    const FsrConvShape *s    = t->s;
-    const size_t        taps = (size_t)s->cin_stride * s->kw * s->kh;
-    const float        *w    = t->packed + VW;
-    float *d = t->dst + (size_t)x * s->cout_stride;
-    vec    sum[4];
+    const size_t taps = (size_t)s->cin_stride * s->kw * s->kh;
+    const float *w    = packed + VW;
+    vec sum[4];
 
+    d += (size_t)x * s->cout_stride;
     for (int o = 0; o < s->cout; o++)
-        sum[o] = few_block(s, t->packed + o, w + o * taps, t->rows, x, P);
+        sum[o] = few_block(s, packed + o, w + o * taps, rows, x, P);
     if (P == VW && s->cout_stride == 1) {
         v_store(d, sum[0]);
     } else if (P == VW && s->cout_stride == 4) {
@@ -315,22 +305,19 @@ INLINE void few_samples(const Few *t, int x, const int P)
     }
 }
 
-static void few_row(const FsrConvShape *s, const float *packed, const float *const *rows,
-                    float *dst, int width, float *scratch)
+static void few_row(const FsrConvShape *s, const float *packed, const float *const *rows, float *dst, int width,
+                    float *scratch)
 {
-    const Few t = { s, packed, rows, dst };
     int x = 0;
 
     (void)scratch;
     for (; x + VW <= width; x += VW)
-        few_samples(&t, x, VW);
+        few_samples(s, packed, rows, dst, x, VW);
     if (x < width && width >= VW)
-        few_samples(&t, width - VW, VW);
+        few_samples(s, packed, rows, dst, width - VW, VW);
     else
         for (; x < width; x++)
-            few_samples(&t, x, 1);
+            few_samples(s, packed, rows, dst, x, 1);
 }
 
-const FsrConvKernel ISA(fsr_conv_few) = {
-    ISA_NAME " few", few_fits, few_packed, few_pack, NULL, few_row, NULL
-};
+const FsrConvKernel ISA(fsr_conv_few) = { ISA_NAME " few", few_fits, few_packed, few_pack, NULL, few_row, NULL };

@@ -11,9 +11,7 @@
 #define BLOCK_C   4
 #define W_WORDS   2
 
-typedef struct win {
-    ivec even, odd;
-} win;
+typedef struct win { ivec even, odd; } win;
 typedef win wvec;
 
 INLINE win win_load(const uint32_t *p)

@@ -17,15 +17,12 @@ INLINE vec v_sums(const vec *a)
 {
     vec b[8], c[4], d[2];
 
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; i++)         /* lanes: a[2i] a[2i+1] a[2i] a[2i+1] in each quarter */
+    UNROLL for (int i = 0; i < 8; i++)         /* lanes: a[2i] a[2i+1] a[2i] a[2i+1] in each quarter */
         b[i] = _mm512_add_ps(_mm512_unpacklo_ps(a[2 * i], a[2 * i + 1]), _mm512_unpackhi_ps(a[2 * i], a[2 * i + 1]));
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++)         /* four vectors side by side in each quarter */
+    UNROLL for (int i = 0; i < 4; i++)         /* four vectors side by side in each quarter */
         c[i] = _mm512_add_ps(_mm512_shuffle_ps(b[2 * i], b[2 * i + 1], 0x44),
                              _mm512_shuffle_ps(b[2 * i], b[2 * i + 1], 0xee));
-#pragma GCC unroll 2
-    for (int i = 0; i < 2; i++)         /* quarters: c[2i] c[2i] c[2i+1] c[2i+1] */
+    UNROLL for (int i = 0; i < 2; i++)         /* quarters: c[2i] c[2i] c[2i+1] c[2i+1] */
         d[i] = _mm512_add_ps(_mm512_shuffle_f32x4(c[2 * i], c[2 * i + 1], 0x88),
                              _mm512_shuffle_f32x4(c[2 * i], c[2 * i + 1], 0xdd));
     return _mm512_add_ps(_mm512_shuffle_f32x4(d[0], d[1], 0x88), _mm512_shuffle_f32x4(d[0], d[1], 0xdd));
