@@ -100,7 +100,16 @@ typedef struct Row {
     void                  *dst;
 } Row;
 
-/* N planes (1 or 4) from o on. */
+/* N planes (1 or 4) of VW samples. */
+INLINE void store_samples(float *d, const vec *v, const int N)
+{
+    if (N == 4)
+        v_store4(d, v);
+    else
+        v_store(d, v[0]);
+}
+
+/* N planes from o on. */
 INLINE void store_floats(const Row *t, int o, int x, int n, ivec (*acc)[BLOCK_S], const int N, const int S)
 {
     const FsrI8Conv *c = t->c;
@@ -108,18 +117,19 @@ INLINE void store_floats(const Row *t, int o, int x, int n, ivec (*acc)[BLOCK_S]
 
     UNROLL for (int s = 0; s < S; s++, d += VW * c->cout_stride) {
         const int have = n - s * VW;
-        float     lanes[4 * VW], *to = have >= VW && c->cout_stride == N ? d : lanes;
+        float     lanes[4 * VW];
         vec       v[4];
 
         UNROLL for (int k = 0; k < N; k++) {
             v[k] = v_mul(V(cvtepi32_ps)(acc[k][s]), v_set1(c->scale + o + k));
             v[k] = c->relu ? v_max(v[k], v_zero()) : v[k];
         }
-        if (N == 4)
-            v_store4(to, v);
-        else
-            v_store(to, v[0]);
-        for (int i = 0; to == lanes && i < VW && i < have; i++)
+        if (have >= VW && c->cout_stride == N) {
+            store_samples(d, v, N);
+            continue;
+        }
+        store_samples(lanes, v, N);
+        for (int i = 0; i < VW && i < have; i++)
             memcpy(d + (size_t)i * c->cout_stride, lanes + N * i, N * sizeof(*d));
     }
 }

@@ -256,10 +256,14 @@ static int is_near(const Pic *in, int scale, int x, int y)
 
     for (int j = 0; t && j < t->rows; j++)
         for (int i = 0; i < t->cols; i++)
-            if (t->wanted[j * t->stride + i] &&
-                x >= (i * t->tile_w - t->halo) * scale && x < (min((i + 1) * t->tile_w, in->w) + t->halo) * scale &&
-                y >= (j * t->tile_h - t->halo) * scale && y < (min((j + 1) * t->tile_h, in->h) + t->halo) * scale)
-                return 1;
+            if (t->wanted[j * t->stride + i]) {
+                const int x0 = max(t->x + i * t->tile_w, 0), x1 = min(t->x + (i + 1) * t->tile_w, in->w);
+                const int y0 = max(t->y + j * t->tile_h, 0), y1 = min(t->y + (j + 1) * t->tile_h, in->h);
+
+                if (x0 < x1 && y0 < y1 && x >= (x0 - t->halo) * scale && x < (x1 + t->halo) * scale &&
+                    y >= (y0 - t->halo) * scale && y < (y1 + t->halo) * scale)
+                    return 1;
+            }
     return !t;
 }
 
