@@ -89,8 +89,7 @@ typedef struct FsrNode {
     int    rank;                    /* dimensions of the value in the file */
     int    nb_in;
     int    in[FSR_NN_MAX_INPUTS];
-    int    channels;
-    int    scale;
+    int    channels, scale;
     FsrMargin margin;               /* strips: what the value must hold around a tile */
     int    relu;                    /* conv, add: clamp the result at zero */
     float  top, low;                /* conv of a whole network: at top too; 0: not. quantize */
@@ -129,9 +128,7 @@ typedef struct FsrMeta { char *key, *value; } FsrMeta;
 struct FsrNet {
     FsrMemory  memory;              /* of all that follows but for `ranges` */
     FsrNode   *nodes;
-    int        nb_nodes;
-    int        nb_inputs;
-    int        nb_outputs;
+    int        nb_nodes, nb_inputs, nb_outputs;
     int        outputs[FSR_NN_MAX_INPUTS];      /* nodes whose values leave */
     char      *output_names[FSR_NN_MAX_INPUTS];
     int        output;              /* the only one, or their concatenation if strips can run it */

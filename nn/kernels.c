@@ -8,6 +8,14 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+
+/* gcc 12 has no name for it: CPUID leaf 7, subleaf 1, EAX bit 4. */
+static int has_avxvnni(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
 #endif
 
 static const char *const names[FSR_ISA_NB] = {
@@ -36,16 +44,6 @@ const char *fsr_nn_isa_name(FsrIsa isa)
 {
     return names[isa];
 }
-
-#if defined(__x86_64__)
-/* gcc 12 has no name for it: CPUID leaf 7, subleaf 1, EAX bit 4. */
-static int has_avxvnni(void)
-{
-    unsigned a, b, c, d;
-
-    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
-}
-#endif
 
 int fsr_nn_isa_available(FsrIsa isa)
 {

@@ -480,9 +480,7 @@ int fsr_nn_load_file(FsrNet **net, const char *path, char *err, size_t err_size)
     if (ret >= 0)
         ret = fsr_nn_load(net, data, size, reason, sizeof(reason));
     free(data);
-    if (ret < 0)
-        return fsr_nn_fail(err, err_size, ret, "model '%s': %s", path, reason);
-    return 0;
+    return ret < 0 ? fsr_nn_fail(err, err_size, ret, "model '%s': %s", path, reason) : 0;
 }
 
 void fsr_nn_free(FsrNet **netp)

@@ -129,7 +129,7 @@ typedef int FsrLoadOp(Loader *l, const OnnxNode *o, int src);
 
 /* Those of load_conv.c, load_quant.c and load_shape.c, for the table in load_ops.c. */
 FsrLoadOp fsr_load_conv, fsr_load_conv_transpose, fsr_load_quantize, fsr_load_dequantize;
-FsrLoadOp fsr_load_resize, fsr_load_pool, fsr_load_global_pool, fsr_load_pad, fsr_load_slice, fsr_load_unshuffle;
+FsrLoadOp fsr_load_resize, fsr_load_pool, fsr_load_pad, fsr_load_slice, fsr_load_unshuffle;
 FsrLoadOp fsr_load_flatten, fsr_load_reshape, fsr_load_gemm;
 
 /* The result of a DequantizeLinear of constants; NULL: not constant, or refused (l->err says why). */

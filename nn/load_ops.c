@@ -76,9 +76,12 @@ static int known_input(Loader *l, const OnnxNode *o, size_t i)
     return src;
 }
 
-static int add_relu(Loader *l, const OnnxNode *o, int src)
+static int add_plain(Loader *l, const OnnxNode *o, int src)
 {
-    fsr_load_derive(l, o, FSR_OP_RELU, src);
+    if (!strcmp(o->op_type, "Relu"))
+        fsr_load_derive(l, o, FSR_OP_RELU, src);
+    else
+        fsr_load_add_sized(l, o, FSR_OP_GLOBAL_POOL, src);
     return 0;
 }
 
@@ -363,7 +366,7 @@ static const struct {
     { "DequantizeLinear",   fsr_load_dequantize, 2, 3, KNOWN, " axis " },
     { "Flatten",            fsr_load_flatten, 1, 1, KNOWN, " axis " },
     { "Gemm",               fsr_load_gemm, 2, 3, KNOWN, " alpha beta transA transB " },
-    { "GlobalAveragePool",  fsr_load_global_pool, 1, 1, PICTURE, "" },
+    { "GlobalAveragePool",  add_plain, 1, 1, PICTURE, "" },
     { "HardSigmoid",        add_curve, 1, 1, KNOWN, " alpha beta " },
     { "Identity",           NULL, 1, 1, ANY, NULL },
     { "LeakyRelu",          add_leaky_relu, 1, 1, KNOWN, " alpha " },
@@ -373,7 +376,7 @@ static const struct {
     { "PRelu",              add_prelu, 2, 2, KNOWN, "" },
     { "Pad",                fsr_load_pad, 1, 3, KNOWN, " mode pads value " },
     { "QuantizeLinear",     fsr_load_quantize, 2, 3, KNOWN, " axis " },
-    { "Relu",               add_relu, 1, 1, KNOWN, "" },
+    { "Relu",               add_plain, 1, 1, KNOWN, "" },
     { "Reshape",            fsr_load_reshape, 1, 2, KNOWN, " allowzero " },
     { "Resize",             fsr_load_resize, 1, 4, PICTURE, RESIZE_ATTRS },
     { "Sigmoid",            add_curve, 1, 1, KNOWN, "" },

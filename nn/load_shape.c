@@ -97,12 +97,6 @@ int fsr_load_pool(Loader *l, const OnnxNode *o, int src)
     return 0;
 }
 
-int fsr_load_global_pool(Loader *l, const OnnxNode *o, int src)
-{
-    fsr_load_add_sized(l, o, FSR_OP_GLOBAL_POOL, src);
-    return 0;
-}
-
 /* ---- Pad, Slice ------------------------------------------------------------------- */
 
 int fsr_load_pad(Loader *l, const OnnxNode *o, int src)

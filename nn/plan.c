@@ -236,9 +236,9 @@ static int alloc_plan(FsrPlan *p, int whole)
         p->nodes[i].ring_rows   = 1;
         p->nodes[i].first_plane = p->planes;
     }
-    for (int i = 0; i < p->nb_workers; i++)
-        if (!(p->workers[i].made = fsr_alloc(&p->memory, nb * sizeof(*p->workers[i].made))) ||
-            !(p->workers[i].parts = fsr_alloc(&p->memory, nb * sizeof(*p->workers[i].parts))))
+    for (FsrWorker *w = p->workers; w < p->workers + p->nb_workers; w++)
+        if (!(w->made = fsr_alloc(&p->memory, nb * sizeof(*w->made))) ||
+            !(w->parts = fsr_alloc(&p->memory, nb * sizeof(*w->parts))))
             return -ENOMEM;
     return 0;
 }

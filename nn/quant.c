@@ -577,19 +577,12 @@ static int pack_conv(FsrPlan *p, int i, const struct FsrRange *seen, const FsrI8
     return 0;
 }
 
-/* A part of what is added to the picture: errors of its weights are small beside it. */
-static int gives_detail(const FsrNet *net)
-{
-    const char *v = fsr_nn_meta(net, "output");
-
-    return v && strcmp(v, "luma");
-}
-
 static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
 {
     const FsrNode *n  = &p->net->nodes[i];
     FsrPlanNode   *pn = &p->nodes[i], *in = &p->nodes[n->in[0]];
     FsrI8Conv     *c  = &pn->quant->conv;
+    const char    *output = fsr_nn_meta(p->net, "output");
     const int  planes = p->net->nodes[n->in[0]].channels, padded = (n->channels + 3) / 4 * 4;
     const int  wide   = in->store == FSR_STORE_WIDE, words = reads_upper(in, n) ? (planes + 3) / 4 : in->subs;
     FsrI8Tap  *bytes;
@@ -603,7 +596,7 @@ static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
         unfolded_bytes(c->groups, planes, n->kh, c->taps = bytes);
     else
         kept_bytes(in, bytes);
-    if (c->float_out && !gives_detail(p->net))
+    if (c->float_out && (!output || !strcmp(output, "luma")))        /* errors of detail are small beside the picture */
         memset(c->fine, 1, fsr_i8_blocks(c));
     c->fine_bits = fine_bits(c);
     if (!(c->bias = fsr_plan_alloc(p, padded * (3 * sizeof(int32_t) + sizeof(int16_t)))) ||

@@ -76,9 +76,8 @@ static void fill(const FsrResize *r, FsrTap *t, int nb, double p, int size)
 
 int fsr_resize_taps(FsrMemory *memory, FsrTaps *t, const FsrResize *r, int size, int result, float scale)
 {
-    t->nb   = r->mode == FSR_NEAREST ? 1 : r->mode == FSR_LINEAR ? 2 : 4;
-    t->taps = fsr_alloc(memory, result * sizeof(*t->taps));
-    if (!t->taps)
+    t->nb = r->mode == FSR_NEAREST ? 1 : r->mode == FSR_LINEAR ? 2 : 4;
+    if (!(t->taps = fsr_alloc(memory, result * sizeof(*t->taps))))
         return -ENOMEM;
     for (int x = 0; x < result; x++)
         fill(r, &t->taps[x], t->nb, position(r, x, size, scale ? (double)size * scale : result,

@@ -412,8 +412,8 @@ static void deliver(const Job *t, int r)
 static int tile_wanted(const Job *t)
 {
     const FsrNnTiles *w = t->wanted;
-    const int first = w ? fsr_max(fsr_floor_div(t->y - w->y, w->tile_h), 0) : 0;
-    const int last  = w ? fsr_min(fsr_floor_div(t->y + t->height - 1 - w->y, w->tile_h), w->rows - 1) : 0;
+    const int  first = w ? fsr_max(fsr_floor_div(t->y - w->y, w->tile_h), 0) : 0;
+    const int  last  = w ? fsr_min(fsr_floor_div(t->y + t->height - 1 - w->y, w->tile_h), w->rows - 1) : 0;
     FsrSamples s;
 
     return next_span(t, 0, begin(t, 0), &t->p->net->nodes[0].margin, first, last, &s);

@@ -29,6 +29,13 @@ typedef struct Planner {
 
 typedef struct Axis { int size, k, dilation, stride, before, after; } Axis;
 
+static int resize(FsrWholeNode *wn, int w, int h)
+{
+    wn->w = w;
+    wn->h = h;
+    return 0;
+}
+
 /* Size of an axis behind a window; fills in the pads. Negative: the window does not fit. */
 static int window_size(const FsrNode *n, Axis *a)
 {
@@ -107,8 +114,7 @@ static int size_pad(const Planner *t)
 
     wn->pad.left = n->w ? -cut(n, in->w, n->w, n->pad.right) : n->pad.left;
     wn->pad.top  = n->w ? -cut(n, in->h, n->h, n->pad.bottom) : n->pad.top;
-    wn->w        = n->w ? n->w : in->w + n->pad.left + n->pad.right;
-    wn->h        = n->w ? n->h : in->h + n->pad.top + n->pad.bottom;
+    resize(wn, n->w ? n->w : in->w + n->pad.left + n->pad.right, n->w ? n->h : in->h + n->pad.top + n->pad.bottom);
     if (n->w && (n->w - wn->pad.left > in->w || n->h - wn->pad.top > in->h))
         return FAIL(t, -ENOSYS, "node '%s': output_shape is larger than what a picture of %dx%d gives",
                     n->name, t->p->width, t->p->height);
@@ -134,16 +140,8 @@ static int size_reshape(const Planner *t)
         to[3] = all / (to[1] * to[2]);
     if (to[1] * to[2] * to[3] != all)
         return FAIL(t, -EINVAL, "node '%s': %lld samples cannot have that shape", n->name, (long long)all);
-    t->wn->w = to[3] > FSR_NN_MAX_SIZE ? FSR_NN_MAX_SIZE + 1 : (int)to[3];
-    t->wn->h = to[2] > FSR_NN_MAX_SIZE ? FSR_NN_MAX_SIZE + 1 : (int)to[2];
-    return 0;
-}
-
-static int resize(FsrWholeNode *wn, int w, int h)
-{
-    wn->w = w;
-    wn->h = h;
-    return 0;
+    return resize(t->wn, to[3] > FSR_NN_MAX_SIZE ? FSR_NN_MAX_SIZE + 1 : (int)to[3],
+                  to[2] > FSR_NN_MAX_SIZE ? FSR_NN_MAX_SIZE + 1 : (int)to[2]);
 }
 
 /* Width and height of the value; they are those of the first input if it is not said otherwise. */
@@ -191,8 +189,7 @@ static int size_node(const Planner *t)
     FsrWholeNode *wn = t->wn;
     int           ret;
 
-    wn->w = t->in->w;
-    wn->h = t->in->h;
+    resize(wn, t->in->w, t->in->h);
     if ((ret = size_value(t)) < 0)
         return ret;
     if (wn->w < 1 || wn->h < 1)
@@ -317,16 +314,14 @@ FsrSpan fsr_whole_span(const FsrPlan *p, int i, int j, int r)
             return (FsrSpan){ wn->ty.taps[r].at[0], wn->ty.taps[r].at[wn->ty.nb - 1] };
         break;
     case FSR_OP_SLICE:
-        a = wn->first_y + r * (int)n->range[2][2];
         if (n->range[2][2] < 0)
             return all;
+        a = wn->first_y + r * (int)n->range[2][2];
         break;
     case FSR_OP_PAD:
-        a = r - wn->pad.top;
         if (n->pad_mode == FSR_PAD_REFLECT)
             return all;
-        if (n->pad_mode == FSR_PAD_EDGE)
-            a = fsr_min(fsr_max(a, 0), in->h - 1);
+        a = n->pad_mode == FSR_PAD_EDGE ? fsr_min(fsr_max(r - wn->pad.top, 0), in->h - 1) : r - wn->pad.top;
         break;
     case FSR_OP_CONCAT:
         for (int k = 0; n->axis == 2 && k < j; k++)

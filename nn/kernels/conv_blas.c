@@ -79,9 +79,8 @@ static void row(const FsrConvShape *s, const float *packed, const float *const *
                 cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, min(b.n, s->cout - n), min(b.k, K - k), 1,
                             scratch + k, K, w + (size_t)k * s->cout + n, s->cout, 1, dst + n, s->cout_stride);
         for (int p = 0; s->relu && p < m; p++)
-            for (int o = 0; o < s->cout; o++)
-                if (dst[p * s->cout_stride + o] < 0)
-                    dst[p * s->cout_stride + o] = 0;
+            for (float *d = dst + p * s->cout_stride, *end = d + s->cout; d < end; d++)
+                *d = *d < 0 ? 0 : *d;
     }
 }
 
