@@ -357,6 +357,7 @@ static void i8_bytes_in(void **state)
     for (int k = 0; k < 11 * 16; k++)
         g.ops[4].w[k] *= k % 16 / 4 == 2 ? 4 : 0.1f;        /* of four planes most */
     ref     = evaluate(&g, &in);
+    memset(seen, 0, sizeof(seen));
     seen[0] = &ref[0];
     seen[1] = &ref[2];
     add_metadata = write_ranges;
