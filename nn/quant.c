@@ -365,7 +365,7 @@ static int may_be_fine(const FsrPlan *p, int i)
 /*
  * Blocks of a value of bytes that bring more than twice their share of the value's rounding into the
  * result, and a good part of that of all values: in a chain like SRCNN that is the one that carries
- * the picture.
+ * the picture. Of a value that is handed on it is any block with half as much, since only the 1x1 convolution pays for it.
  */
 static void set_fine(FsrPlan *p, int i, const double *noise)
 {
@@ -379,7 +379,8 @@ static void set_fine(FsrPlan *p, int i, const double *noise)
         all          += noise[p->nodes[i].first_plane + c];
     }
     for (int b = 0; b < blocks && may_be_fine(p, i); b++)
-        p->nodes[i].quant->format.fine[b] = block[b] * blocks > 2 * all && block[b] * FINE_SHARE > network;
+        p->nodes[i].quant->format.fine[b] = p->nodes[i].from_floats ? block[b] * 2 * FINE_SHARE > network :
+                                            block[b] * blocks > 2 * all && block[b] * FINE_SHARE > network;
 }
 
 /* ---- weights ---------------------------------------------------------------------- */
