@@ -20,6 +20,7 @@
 #define EDGES       1.02    /* what is executed beyond cost()'s model: ends of vectors, strips of one thread */
 #define LEAF        0.5     /* of the budget, for a picture that no other refers to: nothing of it is carried on */
 #define REPAY       24      /* pictures over which a debt is paid back */
+#define FINISH      32      /* rows of the small picture that are finished in one job: few, so that all threads have equally many */
 
 #define STATE       (FSR_DEEP - 1)  /* feature planes; they lie side by side, with one that is not used */
 
@@ -411,9 +412,6 @@ static void copy_row(FsrEngine *e, FsrNode *n, int y)
                    w * FSR_DEEP * sizeof(int16_t));
     }
 }
-
-/* Rows of the small picture that are finished in one job: few, so that all threads have equally many. */
-#define FINISH 32
 
 static void finish_rows(void *arg, int job, int worker)
 {

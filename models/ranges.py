@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from onnx import numpy_helper
 
-import coded
 import data
 import fuse
 import key

@@ -120,7 +120,7 @@ int fsr_load_pad(Loader *l, const OnnxNode *o, int src)
             return REFUSE(l, o, -ENOSYS, "only height and width can be padded, by up to %d", FSR_NN_MAX_SIZE);
     n = fsr_load_add_sized(l, o, FSR_OP_PAD, src);
     n->pad_mode   = mode;
-    n->pad      = (FsrMargin){ .left = (int)all[3], .right = (int)all[7], .top = (int)all[2], .bottom = (int)all[6] };
+    n->pad        = (FsrMargin){ .left = (int)all[3], .right = (int)all[7], .top = (int)all[2], .bottom = (int)all[6] };
     return fsr_load_scalar(l, o, "value", 2, 0, &n->pad_value);
 }
 

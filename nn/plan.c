@@ -170,9 +170,9 @@ static int lay_out(FsrPlan *p)
 
         /* at least one cache line more: rows of a power of two would fall into the same sets */
         pn->sub_pitch = (int)fsr_align16(width * pn->step + (pn->store ? FSR_I8_SLACK : 16));
+        pn->ring_inverse = (UINT64_C(1) << 32) / pn->ring_rows + 1;
         pn->pitch     = (size_t)pn->sub_pitch * pn->subs;
         pn->offset    = at;
-        pn->ring_inverse = (UINT64_C(1) << 32) / pn->ring_rows + 1;
         pn->side      = at + pn->pitch * pn->ring_rows;
         at            = pn->side + fsr_align16((size_t)pn->history * pn->step * pn->subs * height);
         fsr_at_least(&widest, width * (n->op == FSR_OP_INPUT ? n->channels : 1));
