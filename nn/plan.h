@@ -48,11 +48,11 @@ typedef struct FsrPlanNode {
 /* Samples [x, x + width) of a row. */
 typedef struct FsrSamples { int x, width; } FsrSamples;
 
-/* Rows of tiles that row r of a value lies under with its whole margin, and with those of FsrParts. */
-typedef struct FsrTileRows { int first[3], last[3]; } FsrTileRows;
+/* Rows of tiles that a row of a value lies under with its margin; with a limited halo, with those of FsrParts. */
+typedef struct FsrTileRows { int first[2], last[2]; } FsrTileRows;
 
 /* What of a row is made where tiles are wanted, from left to right: the same for all rows under the same rows of tiles. */
-enum { FSR_PARTS = 32 };
+enum { FSR_PARTS = 128 };
 typedef struct FsrParts {
     FsrMargin   near, seen;             /* with a limited halo: what is made around wanted tiles, and what is read */
     FsrTileRows rows;

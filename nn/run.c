@@ -13,10 +13,13 @@ typedef struct Job {
     FsrWorker        *w;
     int               x, y, width, height;  /* tile, input samples */
     int64_t           macs;
-    /* the node of which a row is made */
+    /* the node of which a row is made, sample 0 of that row and of those under it */
     int                i;
     const FsrNode     *n;
     const FsrPlanNode *pn;
+    float             *to;
+    float             *from[FSR_NN_MAX_KERNEL > FSR_NN_MAX_INPUTS ? FSR_NN_MAX_KERNEL : FSR_NN_MAX_INPUTS];
+    int64_t            made;                /* samples */
 } Job;
 
 static int clamp(int v, int lo, int hi)
@@ -91,40 +94,54 @@ static void input_row(const Job *t, int r, FsrSamples s, float *dst)
     continue_row(inside, stride, left, have, s.width - left - have);
 }
 
-static void conv_row(Job *t, int r, FsrSamples s, float *dst)
+/* Where row r of node i and what it is made from lie. */
+static void find_rows(Job *t, int i, int r)
 {
-    const FsrNode *n       = t->n;
-    float         *scratch = t->w->memory + t->p->scratch;
-    const int      first   = fsr_plan_span(t->p, t->i, 0, r).first;
-    const float   *rows[FSR_NN_MAX_KERNEL];
+    const FsrNode *n = t->n = &t->p->net->nodes[i];
+
+    t->i    = i;
+    t->pn   = &t->p->nodes[i];
+    t->to   = sample(t, i, r, 0);
+    t->made = 0;
+    for (int j = 0; j < n->nb_in; j++)
+        t->from[j] = sample(t, n->in[j], fsr_plan_span(t->p, i, j, r).first, 0);
+    for (int k = 1; n->op == FSR_OP_CONV && k < n->kh; k++)
+        t->from[k] = sample(t, n->in[0], fsr_plan_span(t->p, i, 0, r).first + k, 0);
+}
+
+static void conv_row(Job *t, FsrSamples s, float *dst)
+{
+    const FsrNode  *n       = t->n;
+    float          *scratch = t->w->memory + t->p->scratch;
+    const ptrdiff_t x       = (ptrdiff_t)(s.x - n->pad.left) * t->p->nodes[n->in[0]].step;
+    const float    *rows[FSR_NN_MAX_KERNEL];
 
     for (int k = 0; k < n->kh; k++)
-        rows[k] = sample(t, n->in[0], first + k, s.x - n->pad.left);
+        rows[k] = t->from[k] + x;
     if (t->pn->quant && t->pn->quant->is_conv)
         t->pn->quant->kernel->row(&t->pn->quant->conv, (const uint32_t *const *)rows, dst, s.width, (uint32_t *)scratch);
     else
         t->pn->kernel->row(&t->pn->shape, t->pn->packed, rows, dst, s.width, scratch);
-    t->macs += fsr_node_macs(t->p->net, n) * s.width;
+    t->made += s.width;
 }
 
-/* Row of input j that lies under row r, from sample x on. */
-static FsrRow under(const Job *t, int j, int r, int x)
+/* Row of input j that lies under the row, from sample x on. */
+static FsrRow under(const Job *t, int j, int x)
 {
     const int          k  = t->n->in[j];
     const FsrPlanNode *in = &t->p->nodes[k];
 
-    return (FsrRow){ sample(t, k, fsr_plan_span(t->p, t->i, j, r).first, x), in->bf16,
-                     t->p->net->nodes[k].channels, in->stride };
+    return (FsrRow){ t->from[j] + (ptrdiff_t)x * in->step, in->bf16, t->p->net->nodes[k].channels, in->stride };
 }
 
 /* What makes samples of those under them; of bytes only sums. */
-static void other_row(const Job *t, int r, FsrSamples s, float *dst)
+static void other_row(const Job *t, FsrSamples s, float *dst)
 {
     const FsrPlanNode *pn = t->pn;
     FsrRow in[FSR_NN_MAX_INPUTS];
 
     for (int j = 0; j < t->n->nb_in; j++)
-        in[j] = under(t, j, r, s.x);
+        in[j] = under(t, j, s.x);
     if (pn->store == FSR_STORE_BYTES)
         pn->quant->kernel->sum(&pn->quant->sum, (const uint32_t *)in[0].data, t->p->nodes[t->n->in[0]].sub_pitch,
                                (const uint32_t *)in[1].data, t->p->nodes[t->n->in[1]].sub_pitch, (uint32_t *)dst,
@@ -138,7 +155,7 @@ static void shuffle_row(const Job *t, int r, FsrSamples s, float *dst)
     const FsrMargin *in = &t->p->net->nodes[t->n->in[0]].margin;
     const int        b  = t->n->block;
     const int        x  = s.x + in->left * b;               /* never negative */
-    const FsrRow    src = under(t, 0, r, x / b - in->left);
+    const FsrRow    src = under(t, 0, x / b - in->left);
 
     fsr_ops_shuffle(t->n, dst, t->pn->stride, src.data, src.stride, x % b,
                     (r - t->n->margin.top + in->top * b) % b, s.width);
@@ -244,14 +261,14 @@ static void make_span(Job *t, int r, FsrSamples s)
 {
     const FsrNode     *n    = t->n;
     const FsrPlanNode *pn   = t->pn;
-    float             *ring = sample(t, t->i, r, s.x);
+    float             *ring = t->to + (ptrdiff_t)s.x * pn->step;
     float             *dst  = pn->from_floats ? t->w->memory + t->p->floats : ring;
 
     switch (n->op) {
     case FSR_OP_INPUT:   input_row(t, r, s, dst); break;
-    case FSR_OP_CONV:    conv_row(t, r, s, dst); break;
+    case FSR_OP_CONV:    conv_row(t, s, dst); break;
     case FSR_OP_SHUFFLE: shuffle_row(t, r, s, dst); break;
-    default:             other_row(t, r, s, dst); break;
+    default:             other_row(t, s, dst); break;
     }
     if (dst != ring && pn->store == FSR_STORE_WIDE)
         fsr_quant_row(&pn->quant->format, dst, pn->stride, (uint32_t *)ring, pn->sub_pitch, s.width);
@@ -291,7 +308,7 @@ static void make_once(Job *t, int r, FsrSamples s)
     }
     make_span(t, r, (FsrSamples){ first, last - first });
     for (int k = 0; k < pn->subs; k++)
-        continue_row(sample(t, t->i, r, first) + k * pn->sub_pitch, pn->step, first - s.x, last - first, stop - last);
+        continue_row(t->to + (ptrdiff_t)first * pn->step + k * pn->sub_pitch, pn->step, first - s.x, last - first, stop - last);
 }
 
 /* A kernel that makes samples in blocks gets whole blocks, those that a whole run makes. */
@@ -310,7 +327,7 @@ static FsrSamples whole_blocks(const Job *t, FsrSamples s)
 
 static void make_part(Job *t, int r, const struct FsrPart *part)
 {
-    float *row = sample(t, t->i, r, part->s.x);
+    float *row = t->to + (ptrdiff_t)part->s.x * t->pn->step;
 
     for (int k = 0; part->zero && k < t->pn->subs; k++)
         memset(row + k * t->pn->sub_pitch, 0, (size_t)part->s.width * t->pn->step * sizeof(float));
@@ -333,20 +350,21 @@ static void add_part(Job *t, int r, int x, int stop, int zero)
 }
 
 /* With a limited halo: what is near wanted tiles is made, what is seen around it is 0, and the rest is never read. */
-static void add_near(Job *t, int r, FsrSamples s)
+static void add_near(Job *t, int r)
 {
-    const FsrParts *l      = &t->w->parts[t->i];
-    const int       blocks = in_blocks(t->pn), stop = s.x + s.width;
-    int        x = s.x;
+    const FsrParts *l = &t->w->parts[t->i];
+    const int  blocks = in_blocks(t->pn);
     FsrSamples seen, near;
 
-    if (blocks)
-        add_part(t, r, x, stop, 0);
-    while (next_span(t, t->i, x, &l->seen, l->rows.first[2], l->rows.last[2], &seen) && seen.x < stop) {
-        const int end = fsr_min(seen.x + seen.width, stop);
+    for (int x = begin(t, t->i); blocks && next_span(t, t->i, x, &l->seen, l->rows.first[1], l->rows.last[1], &seen); x = seen.x + seen.width) {
+        near = whole_blocks(t, seen);       /* all before what is 0, over which they reach */
+        add_part(t, r, near.x, near.x + near.width, 0);
+    }
+    for (int x = begin(t, t->i); next_span(t, t->i, x, &l->seen, l->rows.first[1], l->rows.last[1], &seen);) {
+        const int end = seen.x + seen.width;
 
         for (x = seen.x; x < end; x = near.x + near.width) {
-            if (!next_span(t, t->i, x, &l->near, l->rows.first[1], l->rows.last[1], &near) || near.x >= end)
+            if (!next_span(t, t->i, x, &l->near, l->rows.first[0], l->rows.last[0], &near) || near.x >= end)
                 near = (FsrSamples){ end, 0 };
             near.width = fsr_min(near.x + near.width, end) - near.x;
             add_part(t, r, x, near.x, 1);
@@ -360,32 +378,31 @@ static void make_row(void *opaque, int i, int r, int last)
 {
     Job             *t = opaque;
     FsrParts        *l = &t->w->parts[i];
-    const FsrMargin *m[3] = { &t->p->net->nodes[i].margin, &l->near, &l->seen };
+    const FsrMargin *m = &t->p->net->nodes[i].margin;
     FsrTileRows      rows = { 0 };
     FsrSamples       s = { begin(t, i), 0 };
+    const int limited = t->wanted && t->wanted->halo;
 
     (void)last;
-    t->i  = i;
-    t->n  = &t->p->net->nodes[i];
-    t->pn = &t->p->nodes[i];
+    find_rows(t, i, r);
     if (t->x)
         copy_history(t, r, origin(t, i), 0);
-    for (int k = 0; t->wanted && k < (t->wanted->halo ? 3 : 1); k++)
-        tile_rows(t, i, r, m[k], k, &rows.first[k], &rows.last[k]);
+    for (int k = 0; t->wanted && k <= limited; k++)
+        tile_rows(t, i, r, !limited ? m : k ? &l->seen : &l->near, limited, &rows.first[k], &rows.last[k]);
     if (l->nb >= 0 && l->nb <= FSR_PARTS && !memcmp(&l->rows, &rows, sizeof(rows))) {
         for (int k = 0; k < l->nb; k++)
             make_part(t, r, &l->part[k]);
     } else {
         l->rows = rows;
         l->nb   = 0;
-        while (next_span(t, i, s.x + s.width, m[0], rows.first[0], rows.last[0], &s)) {
+        if (limited)
+            add_near(t, r);
+        while (!limited && next_span(t, i, s.x + s.width, m, rows.first[0], rows.last[0], &s)) {
             s = whole_blocks(t, s);
-            if (t->wanted && t->wanted->halo)
-                add_near(t, r, s);
-            else
-                add_part(t, r, s.x, s.x + s.width, 0);
+            add_part(t, r, s.x, s.x + s.width, 0);
         }
     }
+    t->macs += t->made * fsr_node_macs(t->p->net, t->n);
     if (t->x + t->width < t->p->width)
         copy_history(t, r, end(t, i) - t->pn->history, 1);
 }
