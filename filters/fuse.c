@@ -42,6 +42,8 @@ typedef struct FsrFuse {
     int         *cuts;          /* [workers + 1] rows of tiles between which each worker runs the network */
     FsrPlan  *key;              /* for pictures without references; NULL: the recurrent network does them too */
     double    key_macs;
+    FsrPlan  *coarse;           /* for pictures with references of a high QP; NULL: one does all */
+    FsrPlan  *plan;             /* the recurrent network of the picture in work */
     int       halo;
     double    beside[3][3];     /* of the network's work on a tile, what one beside it needs: so many of left and right, of above and below */
     double    corner;           /* and one that it touches with a corner */
@@ -357,7 +359,7 @@ static void net_job(void *arg, int job, int worker)
     const int y = f->cuts[job] * TILE, stop = f->cuts[job + 1] * TILE;
 
     if (y < stop)
-        e->scratch[worker].macs += fsr_nn_run_rows(e->plan, &io, &f->tiles, y,
+        e->scratch[worker].macs += fsr_nn_run_rows(f->plan, &io, &f->tiles, y,
                                                    (stop < e->cfg.format.height ? stop : e->cfg.format.height) - y, worker);
 }
 
@@ -373,7 +375,7 @@ static void key_job(void *arg, int job, int worker)
 static int cut(FsrEngine *e)
 {
     FsrFuse *f = e->fuse;
-    const int nb = fsr_nn_jobs(e->plan) < e->cfg.nb_workers ? fsr_nn_jobs(e->plan) : e->cfg.nb_workers;
+    const int nb = fsr_nn_jobs(f->plan) < e->cfg.nb_workers ? fsr_nn_jobs(f->plan) : e->cfg.nb_workers;
     int sum = 0, k = 1;
 
     for (int y = 0; y < f->tiles.rows; y++) {
@@ -432,11 +434,26 @@ static void finish_rows(void *arg, int job, int worker)
 
 /* The task ----------------------------------------------------------------- */
 
+static int is_coarse(const FsrEngine *e, const FsrNode *n)
+{
+    int64_t sum = 0, area = 0;
+
+    for (uint32_t i = 0; n->has_motion && i < n->motion.hdr.nb_blocks; i++) {
+        const FsrBlock *b = &n->motion.blocks[i];
+        const int       a = b->mode == FSR_UNKNOWN ? 0 : b->w * b->h;
+
+        sum  += (int64_t)a * b->qp;
+        area += a;
+    }
+    return area && sum >= e->cfg.coarse_from * area;
+}
+
 static int fuse(FsrEngine *e, FsrNode *n, int carries)
 {
     FsrFuse *f = e->fuse;
 
     f->carries = carries;
+    f->plan    = f->coarse && is_coarse(e, n) ? f->coarse : e->plan;
     /* fsr_motion_analyse has freed it when the coded size changed */
     if (n->has_motion && !e->cells.qp && !(e->cells.qp = calloc(e->cells.w, e->cells.h)))
         return -ENOMEM;
@@ -480,6 +497,19 @@ static int plan_key(FsrEngine *e, char *err, size_t err_size)
     return fsr_nn_plan_as(&e->fuse->key, e->cfg.key_net, fmt->width, fmt->height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
 }
 
+static int plan_coarse(FsrEngine *e, const FsrNetInfo *net, char *err, size_t err_size)
+{
+    const FsrFormat *fmt = &e->cfg.format;
+    FsrNetInfo info;
+
+    fsr_nn_info(e->cfg.coarse_net, &info);
+    if (info.in_planes != NB_IN || info.out_planes != NB_OUT || info.halo != net->halo || info.macs != net->macs) {
+        snprintf(err, err_size, "the network for coarse pictures has other layers than the one that it stands in for");
+        return -EINVAL;
+    }
+    return fsr_nn_plan_as(&e->fuse->coarse, e->cfg.coarse_net, fmt->width, fmt->height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
+}
+
 int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
 {
     const FsrFormat *fmt = &e->cfg.format;
@@ -511,9 +541,11 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
     if (!f->wanted || !f->order || !f->cuts || !f->detail || !f->weight || !f->state)
         goto nomem;
     ret = fsr_nn_plan_as(&e->plan, e->cfg.net, fmt->width, fmt->height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
-    if (ret < 0)
-        return ret;
-    return e->cfg.key_net ? plan_key(e, err, err_size) : 0;
+    if (ret >= 0 && e->cfg.key_net)
+        ret = plan_key(e, err, err_size);
+    if (ret >= 0 && e->cfg.coarse_net)
+        ret = plan_coarse(e, &info, err, err_size);
+    return ret;
 nomem:
     snprintf(err, err_size, "out of memory");
     return -ENOMEM;
@@ -532,6 +564,7 @@ void fsr_fuse_free(FsrEngine *e)
     free(f->order);
     free(f->cuts);
     fsr_nn_plan_free(&f->key);
+    fsr_nn_plan_free(&f->coarse);
     free(f);
     e->fuse = NULL;
 }

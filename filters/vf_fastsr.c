@@ -32,7 +32,8 @@ typedef struct FastSRContext {
     int    show;
 
     FsrNet    *net;
-    FsrNet    *key_net;
+    FsrNet    *key_net, *coarse_net;
+    double     coarse_from;
     FsrGlue    glue;
     FsrFrameMotion motion;
     FsrStatsFile   stats_file;
@@ -89,26 +90,26 @@ static const FsrModelEntry *find_model(const char *name, int scale, int fuse)
     return NULL;
 }
 
-/* The network for pictures without references, which the recurrent one names in its metadata: built in, or a file beside it. */
-static int load_key_network(AVFilterContext *ctx, const FsrModelEntry *m)
+/* A network beside the recurrent one, which names it in its metadata: built in, or a file in the same folder. */
+static int load_beside(AVFilterContext *ctx, const FsrModelEntry *m, const char *what, FsrNet **net)
 {
     FastSRContext *s = ctx->priv;
-    const char *name = fsr_nn_meta(s->net, "key"), *slash;
+    const char *name = fsr_nn_meta(s->net, what), *slash;
     char *path;
     int   ret;
 
     if (!name)
         return 0;
     if (m) {
-        for (m = fsr_models; m->name && (m->scale != FSR_MODEL_KEY || strcmp(m->name, name)); )
+        for (m = fsr_models; m->name && (m->scale != FSR_MODEL_BESIDE || strcmp(m->name, name)); )
             m++;
-        return fsr_load_network(ctx, &s->key_net, m->name ? m : NULL, name, "fill=fuse");
+        return fsr_load_network(ctx, net, m->name ? m : NULL, name, "fill=fuse");
     }
     slash = strrchr(s->model, '/');
     path  = av_asprintf("%.*s%s.onnx", slash ? (int)(slash + 1 - s->model) : 0, s->model, name);
     if (!path)
         return AVERROR(ENOMEM);
-    ret = fsr_load_network(ctx, &s->key_net, NULL, path, "fill=fuse");
+    ret = fsr_load_network(ctx, net, NULL, path, "fill=fuse");
     av_free(path);
     return ret;
 }
@@ -117,6 +118,7 @@ static int load_network(AVFilterContext *ctx)
 {
     FastSRContext *s = ctx->priv;
     const FsrModelEntry *m = find_model(s->model, s->scale, s->fill == FSR_FILL_FUSE);
+    const char *from;
     char what[16];
     int  ret;
 
@@ -128,7 +130,11 @@ static int load_network(AVFilterContext *ctx)
     }
     snprintf(what, sizeof(what), "scale %d", s->scale);
     ret = fsr_load_network(ctx, &s->net, m, s->model, what);
-    return ret < 0 || s->fill != FSR_FILL_FUSE ? ret : load_key_network(ctx, m);
+    if (ret < 0 || s->fill != FSR_FILL_FUSE || (ret = load_beside(ctx, m, "key", &s->key_net)) < 0)
+        return ret;
+    from = fsr_nn_meta(s->net, "coarse_from");
+    s->coarse_from = from ? strtod(from, NULL) : 0;
+    return load_beside(ctx, m, "coarse", &s->coarse_net);
 }
 
 /* What the engine calls ------------------------------------------------------ */
@@ -186,6 +192,8 @@ static int create_engine(AVFilterContext *ctx, const AVFrame *f)
         .budget     = s->budget,
         .net        = s->net,
         .key_net    = s->key_net,
+        .coarse_net = s->coarse_net,
+        .coarse_from = s->coarse_from,
         .precision  = s->precision,
         .nb_workers = ff_filter_get_nb_threads(ctx),
         .execute    = fsr_execute,
@@ -276,6 +284,7 @@ static av_cold void uninit(AVFilterContext *ctx)
     fsr_engine_free(&s->glue.engine);
     fsr_nn_free(&s->net);
     fsr_nn_free(&s->key_net);
+    fsr_nn_free(&s->coarse_net);
     fsr_frame_motion_free(&s->motion);
     fsr_stats_close(ctx, &s->stats_file, s->stats, s->glue.frames, s->glue.failed);
 }

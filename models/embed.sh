@@ -4,7 +4,7 @@
 # in which the compiler runs: numbers as text would be four times as long and take gcc a gigabyte.
 #     embed.sh models/models.list [KIND] > models_data.c
 # Lines of the list: name file kind description...; files lie beside the list; # starts a comment. Kind: 2, 3 or 4, the
-# scale of a super-resolution network, depth, or key (models.h: FSR_MODEL_KEY). Lines of the KIND that is named are left out.
+# scale of a super-resolution network, depth, or beside (models.h: FSR_MODEL_BESIDE). Lines of the KIND that is named are left out.
 set -eu
 
 list=$1
@@ -28,7 +28,7 @@ while read -r name file kind text; do
     [ -n "$name" ] && [ "$kind" != "$without" ] || continue
     case $name in *[!a-z0-9.-]*) fail "name '$name': only a-z 0-9 . - are allowed";; esac
     case $names in *" $name "*) fail "name '$name' is listed twice";; esac
-    case $kind in 2|3|4) scale=$kind;; depth) scale=0;; key) scale=FSR_MODEL_KEY;; *) fail "$name: kind must be 2, 3, 4, depth or key, not '$kind'";; esac
+    case $kind in 2|3|4) scale=$kind;; depth) scale=0;; beside) scale=FSR_MODEL_BESIDE;; *) fail "$name: kind must be 2, 3, 4, depth or beside, not '$kind'";; esac
     case $text$dir/$file in *[\"\\]*) fail "$name: no quotes or backslashes in description or file name";; esac
     [ -s "$dir/$file" ] || fail "$name: file '$dir/$file' is missing or empty"
     names="$names$name "

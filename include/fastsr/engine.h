@@ -104,6 +104,9 @@ typedef struct FsrEngineConfig {
                                      * one plane. net takes R, G, B from 0 to 1 and gives metres */
     const FsrNet *net;          /* borrowed; NULL: key frames are upscaled by the anchor alone */
     const FsrNet *key_net;      /* borrowed; FSR_FILL_FUSE: the network for pictures without references. NULL: net does them too */
+    const FsrNet *coarse_net;   /* borrowed; FSR_FILL_FUSE: stands in for net, whose layers it has, on pictures whose blocks have a mean
+                                 * QP of coarse_from and more. NULL: net does them too */
+    double        coarse_from;
     FsrPrecision  precision;    /* of the networks */
 
     int           nb_workers;

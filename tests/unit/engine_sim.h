@@ -371,7 +371,8 @@ typedef struct SimConfig {
     int            interval;
     double         threshold;           /* 0: 10 */
     int            workers;             /* 0: no execute function */
-    const FsrNet  *key_net;
+    const FsrNet  *key_net, *coarse_net;
+    double         coarse_from;
     double         budget;
     FsrPrecision   precision;
     const FsrNet  *net;
@@ -542,7 +543,7 @@ static inline SimRun *sim_start(const Sim *s, const SimConfig *cfg)
         .format = { .width = s->w, .height = s->h, .bit_depth = cfg->depth ? cfg->depth : s->depth,
                     .sample_bytes = l.bytes ? l.bytes : 1, .shift = l.shift, .planes = l.planes ? l.planes : 1,
                     .log2_chroma_w = l.lw, .log2_chroma_h = l.lh, .chroma_cosited_x = l.lw },
-        .scale = s->scale, .fill = cfg->fill, .budget = cfg->budget, .key_net = cfg->key_net, .precision = cfg->precision, .show = cfg->show, .interval = cfg->interval ? cfg->interval : 1000,
+        .scale = s->scale, .fill = cfg->fill, .budget = cfg->budget, .key_net = cfg->key_net, .coarse_net = cfg->coarse_net, .coarse_from = cfg->coarse_from, .precision = cfg->precision, .show = cfg->show, .interval = cfg->interval ? cfg->interval : 1000,
         .threshold = cfg->threshold > 0 ? cfg->threshold : 10, .net = cfg->net,
         .nb_workers = cfg->workers ? cfg->workers : 1, .execute = cfg->workers ? sim_execute : NULL,
         .alloc = sim_alloc_out, .release = sim_release, .discard = sim_discard, .opaque = run,

@@ -148,6 +148,61 @@ static void key_network(void **state)
     fsr_nn_free(&key[1]);
 }
 
+/* Every other picture, by its number, is coded with QP 20 or 40. */
+static void two_qps(void *arg, int display, uint8_t *record, size_t *size)
+{
+    FsrRecord *r = (FsrRecord *)record;
+    FsrBlock  *b = (FsrBlock *)(record + sizeof(*r) + r->nb_refs * sizeof(FsrRef) + r->nb_held * sizeof(uint32_t));
+
+    (void)arg;
+    (void)display;
+    (void)size;
+    for (uint32_t i = 0; i < r->nb_blocks; i++)
+        b[i].qp = r->number % 2 ? 20 : 40;
+}
+
+/* The network for coarse pictures is used on those of a high QP, and on no others. */
+static void coarse_network(void **state)
+{
+    float w[2][OUT][IN] = { { { 0 } } };
+    FsrNet *nets[2];
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < 4; i++)
+            w[k][i][LUMA] = 0.125f * k;
+        nets[k] = linear(w[k], OUT);
+    }
+    for (int i = 0; i < 5; i++) {
+        Sim    *s = sim_structure(i, 98, 66);
+        SimRun *fine = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = nets[0], .edit = two_qps });
+        SimRun *coarse = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = nets[1], .edit = two_qps });
+        int nb[2] = { 0 };
+
+        for (int from = 20; from <= 41; from += 7) {        /* 20: all; 27, 34: those of 40; 41: none */
+            SimRun *both = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = nets[0], .coarse_net = nets[1], .coarse_from = from,
+                                                    .edit = two_qps });
+
+            for (int j = 0; j < both->nb; j++) {
+                const int is = !memcmp(both->data[j], coarse->data[j], both->size);
+
+                assert_true(is || !memcmp(both->data[j], fine->data[j], both->size));
+                nb[is] += from > 20 && from < 41;
+                assert_true(from > 20 || is);
+                assert_true(from < 41 || !is);
+            }
+            assert_true(both->totals.macs == fine->totals.macs);
+            sim_end(both);
+        }
+        assert_true(abs(nb[0] - nb[1]) <= 2);
+        sim_end(fine);
+        sim_end(coarse);
+        sim_free(s);
+    }
+    fsr_nn_free(&nets[0]);
+    fsr_nn_free(&nets[1]);
+}
+
 static double mean_psnr(Sim *s, const SimRun *r)
 {
     double sum = 0;
@@ -296,7 +351,7 @@ static int unload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(carried_is_detail), cmocka_unit_test(state_is_carried), cmocka_unit_test(key_network), cmocka_unit_test(integers), cmocka_unit_test(lying_vectors),
+        cmocka_unit_test(carried_is_detail), cmocka_unit_test(state_is_carried), cmocka_unit_test(key_network), cmocka_unit_test(coarse_network), cmocka_unit_test(integers), cmocka_unit_test(lying_vectors),
         cmocka_unit_test(threads_and_repeats), cmocka_unit_test(memory_is_bounded), cmocka_unit_test(refuses),
     };
 
