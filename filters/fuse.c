@@ -20,6 +20,7 @@
 #define EDGES       1.02    /* what is executed beyond cost()'s model: ends of vectors, strips of one thread */
 #define LEAF        0.5     /* of the budget, for a picture that no other refers to: nothing of it is carried on */
 #define REPAY       24      /* pictures over which a debt is paid back */
+#define SPEND       2       /* and over which what was saved is spent */
 #define FINISH      32      /* rows of the small picture that are finished in one job: few, so that all threads have equally many */
 
 #define STATE       (FSR_DEEP - 1)  /* feature planes; they lie side by side, with one that is not used */
@@ -238,7 +239,8 @@ static void choose_tiles(FsrEngine *e, const FsrNode *n)
         memset(f->wanted, f->nb_wanted > 0, many);
     } else {
         const int    leaf = n->has_motion && !(n->motion.hdr.flags & FSR_PIC_REFERENCE);
-        const double may  = (e->cfg.budget + (rasl ? 0 : f->credit / REPAY)) * (leaf ? LEAF : 1);
+        const double more = rasl ? 0 : f->credit / (f->credit > 0 ? SPEND : REPAY);
+        const double may  = (e->cfg.budget + more) * (leaf ? LEAF : 1);
 
         fsr_engine_execute(e, rate_tiles, f->tiles.rows);
         qsort(f->order, many, sizeof(*f->order), by_gain);
@@ -258,8 +260,8 @@ static void choose_tiles(FsrEngine *e, const FsrNode *n)
     if (rasl || n->duplicate)
         return;
     f->credit += e->cfg.budget - cost(e);
-    if (f->credit > e->cfg.budget * REPAY)      /* a standing picture does not save up for all times */
-        f->credit = e->cfg.budget * REPAY;
+    if (f->credit > e->cfg.budget * SPEND)      /* a standing picture does not save up for all times */
+        f->credit = e->cfg.budget * SPEND;
 }
 
 /* The network -------------------------------------------------------------- */

@@ -25,17 +25,17 @@ static const char *const names[FSR_ISA_NB] = {
 /* Beside plain C, which can do everything. */
 static const struct {
     const FsrConvKernel  *conv[3];      /* in order of preference */
-    const FsrI8Kernel    *i8;
+    const FsrI8Kernel    *i8, *i8_lanes;
     const FsrDwKernel    *depthwise;
     const FsrPointKernel *point;
 } sets[FSR_ISA_NB] = {
     [FSR_ISA_BLAS]       = { .conv = { &fsr_conv_blas } },
 #if defined(__x86_64__)
-    [FSR_ISA_AVX2]       = { { &fsr_conv_few_avx2, &fsr_conv_wide_avx2 }, &fsr_i8_avx2, &fsr_dw_avx2, NULL },
+    [FSR_ISA_AVX2]       = { { &fsr_conv_few_avx2, &fsr_conv_wide_avx2 }, &fsr_i8_avx2, .depthwise = &fsr_dw_avx2 },
     [FSR_ISA_AVXVNNI]    = { .i8 = &fsr_i8_avxvnni },
     [FSR_ISA_AVX512]     = { { &fsr_conv_few_avx512, &fsr_conv_few_avx2, &fsr_conv_wide_avx512 },
                              .depthwise = &fsr_dw_avx512 },
-    [FSR_ISA_AVX512VNNI] = { .i8 = &fsr_i8_avx512vnni, .point = &fsr_point_avx512vnni },
+    [FSR_ISA_AVX512VNNI] = { .i8 = &fsr_i8_avx512vnni, .i8_lanes = &fsr_i8_lanes_avx512vnni, .point = &fsr_point_avx512vnni },
     [FSR_ISA_AVX512BF16] = { .conv = { &fsr_conv_few_bf16, &fsr_conv_few_bf16_half, &fsr_conv_wide_bf16 } },
 #endif
 };
@@ -97,6 +97,14 @@ const FsrI8Kernel *fsr_nn_pick_i8(FsrIsa isa)
         if (sets[i].i8 && fsr_nn_isa_available(i))
             return sets[i].i8;
     return &fsr_i8_c;
+}
+
+const FsrI8Kernel *fsr_nn_pick_i8_lanes(FsrIsa isa)
+{
+    for (int i = isa; i > 0; i--)
+        if (sets[i].i8_lanes && fsr_nn_isa_available(i))
+            return sets[i].i8_lanes;
+    return NULL;
 }
 
 const FsrDwKernel *fsr_nn_pick_depthwise(FsrIsa isa, const FsrDwShape *s)

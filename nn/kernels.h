@@ -68,6 +68,8 @@ const FsrConvKernel *fsr_nn_pick_conv(FsrIsa isa, const FsrConvShape *s);
 
 /* The kernel for integers (kernels/i8.h); all give the same bits. */
 const struct FsrI8Kernel *fsr_nn_pick_i8(FsrIsa isa);
+/* The one of lanes, or NULL. */
+const struct FsrI8Kernel *fsr_nn_pick_i8_lanes(FsrIsa isa);
 
 /* Words between neighbouring samples of a value with this many planes: few planes
  * are packed, others start each sample on a vector. bfloat16: more than 4 planes. */

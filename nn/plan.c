@@ -142,8 +142,8 @@ static int setup_conv(FsrPlan *p, int i, size_t width)
     if (pn->quant && pn->quant->is_conv) {
         FsrI8Conv *c = &pn->quant->conv;
 
-        c->in_pitch      = in->sub_pitch;
-        c->out_pitch     = pn->sub_pitch;
+        c->in_pitch      = in->i8_pitch;
+        c->out_pitch     = pn->i8_pitch;
         c->scratch_pitch = (int)fsr_align16(width + n->kw + FSR_I8_SLACK);
         fsr_at_least(&p->scratch_floats, c->taps ? (size_t)c->groups * c->scratch_pitch : 0);
         return 0;
@@ -170,6 +170,7 @@ static int lay_out(FsrPlan *p)
 
         /* at least one cache line more: rows of a power of two would fall into the same sets */
         pn->sub_pitch = (int)fsr_align16(width * pn->step + (pn->store ? FSR_I8_SLACK : 16));
+        pn->i8_pitch  = pn->quant && pn->quant->kernel->lanes ? pn->step : pn->sub_pitch;
         pn->ring_inverse = (UINT64_C(1) << 32) / pn->ring_rows + 1;
         pn->pitch     = (size_t)pn->sub_pitch * pn->subs;
         pn->offset    = at;

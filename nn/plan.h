@@ -29,6 +29,7 @@ typedef struct FsrPlanNode {
     int                  subs;          /* rows of words that a row is made of; float: one */
     int                  sub_pitch;     /* words from one to the next */
     int                  step;          /* words from one sample to the next in them */
+    int                  i8_pitch;      /* what kernels/i8.h calls the pitch */
     FsrQuant            *quant;         /* quant.h; NULL: all in float */
     int                  bf16;          /* planes are bfloat16, two in a word; else float */
     int                  stride;        /* words from one sample to the next, of float rows */

@@ -578,26 +578,33 @@ static int pack_conv(FsrPlan *p, int i, const struct FsrRange *seen, const FsrI8
     return 0;
 }
 
+/* The picture itself comes out; errors of what is added to one are small beside it. */
+static int gives_luma(const FsrPlan *p)
+{
+    const char *output = fsr_nn_meta(p->net, "output");
+
+    return !output || !strcmp(output, "luma");
+}
+
 static int set_conv(FsrPlan *p, int i, const struct FsrRange *seen)
 {
     const FsrNode *n  = &p->net->nodes[i];
     FsrPlanNode   *pn = &p->nodes[i], *in = &p->nodes[n->in[0]];
     FsrI8Conv     *c  = &pn->quant->conv;
-    const char    *output = fsr_nn_meta(p->net, "output");
     const int  planes = p->net->nodes[n->in[0]].channels, padded = (n->channels + 3) / 4 * 4;
-    const int  wide   = in->store == FSR_STORE_WIDE, words = reads_upper(in, n) ? (planes + 3) / 4 : in->subs;
+    const int  wide   = in->store == FSR_STORE_WIDE, words = reads_upper(in, n) ? (planes + 3) / 4 : in->subs * in->step;
     FsrI8Tap  *bytes;
 
     *c = (FsrI8Conv){ .groups = wide ? unfolded_words(planes, n->kh) : words, .kw = n->kw,
                       .kh = wide ? 1 : n->kh, .cout = n->channels, .float_out = pn->store == FSR_STORE_FLOAT,
                       .relu = n->relu, .cout_stride = pn->stride, .fine = pn->quant->format.fine };
-    if (!(bytes = fsr_alloc(&p->memory, 4 * fsr_max(c->groups, in->subs) * sizeof(*bytes))))
+    if (!(bytes = fsr_alloc(&p->memory, 4 * fsr_max(c->groups, in->subs * in->step) * sizeof(*bytes))))
         return -ENOMEM;
     if (wide)
         unfolded_bytes(c->groups, planes, n->kh, c->taps = bytes);
     else
         kept_bytes(in, bytes);
-    if (c->float_out && (!output || !strcmp(output, "luma")))        /* errors of detail are small beside the picture */
+    if (c->float_out && gives_luma(p))
         memset(c->fine, 1, fsr_i8_blocks(c));
     c->fine_bits = fine_bits(c);
     if (!(c->bias = fsr_plan_alloc(p, padded * (3 * sizeof(int32_t) + sizeof(int16_t)))) ||
@@ -630,39 +637,68 @@ static int set_sum(FsrPlan *p, int i)
     return 0;
 }
 
-static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const double *noise)
+/* What is in integers, and which of it is fine. */
+static int begin_value(FsrPlan *p, int i, const double *noise)
 {
     const FsrNode *n  = &p->net->nodes[i];
     FsrPlanNode   *pn = &p->nodes[i];
-    const int integer = integer_conv(p, i), blocks = (n->channels + 3) / 4;
+    const int integer = integer_conv(p, i);
     FsrQuant *q;
 
     if (pn->store == FSR_STORE_FLOAT && !integer)
         return 0;
     if (!(q = pn->quant = fsr_alloc(&p->memory, sizeof(*q))) ||
-        !(q->format.fine = fsr_alloc(&p->memory, fsr_align16(blocks))))
+        !(q->format.fine = fsr_alloc(&p->memory, fsr_align16((n->channels + 3) / 4))))
         return -ENOMEM;
-    q->kernel  = fsr_nn_pick_i8(p->isa);
-    q->is_conv = integer;
+    q->is_conv      = integer;
+    pn->from_floats = pn->store != FSR_STORE_FLOAT && (pn->store == FSR_STORE_WIDE || (n->op != FSR_OP_ADD && !integer));
+    if (pn->store == FSR_STORE_BYTES)
+        set_fine(p, i, noise);
+    return 0;
+}
+
+/* Whether the kernel of lanes can do all of it: see i8.h. */
+static int fits_lanes(const FsrPlan *p)
+{
+    for (int i = 0; i < p->net->nb_nodes; i++) {
+        const FsrPlanNode *pn = &p->nodes[i];
+        const int planes = p->net->nodes[i].channels, bytes = pn->store == FSR_STORE_BYTES;
+
+        if (pn->quant && (planes > 16 || pn->store == FSR_STORE_WIDE || (!bytes && gives_luma(p)) ||
+                          (bytes && !pn->from_floats && (planes <= 12 || memchr(pn->quant->format.fine, 1, 4)))))
+            return 0;
+    }
+    return 1;
+}
+
+static int set_value(FsrPlan *p, int i, const struct FsrRange *seen, const FsrI8Kernel *kernel)
+{
+    FsrPlanNode *pn = &p->nodes[i];
+    FsrQuant    *q  = pn->quant;
+    const int planes = p->net->nodes[i].channels;
+
+    if (!q)
+        return 0;
+    q->kernel = kernel;
     if (pn->store != FSR_STORE_FLOAT) {
-        pn->step = 1;
-        pn->from_floats = pn->store == FSR_STORE_WIDE || (n->op != FSR_OP_ADD && !integer);
-        pn->subs = pn->store == FSR_STORE_WIDE ? n->channels : blocks;
-        if (pn->store == FSR_STORE_BYTES)
-            set_fine(p, i, noise);
-        for (int b = 0; b < blocks; b++)
-            pn->subs += q->format.fine[b];
+        int words = pn->store == FSR_STORE_WIDE ? planes : (planes + 3) / 4;
+
+        for (int b = 0; 4 * b < planes; b++)
+            words += q->format.fine[b];
+        pn->step = kernel->lanes ? words : 1;
+        pn->subs = kernel->lanes ? 1 : words;
         if (set_steps(p, i, seen + pn->first_plane) < 0)
             return -ENOMEM;
     }
-    if (integer)
-        return set_conv(p, i, seen + p->nodes[n->in[0]].first_plane);
+    if (q->is_conv)
+        return set_conv(p, i, seen + p->nodes[p->net->nodes[i].in[0]].first_plane);
     return pn->store == FSR_STORE_BYTES && !pn->from_floats ? set_sum(p, i) : 0;
 }
 
 int fsr_quant_setup(FsrPlan *p)
 {
     const struct FsrRange *seen;
+    const FsrI8Kernel     *kernel;
     double *gains = fsr_alloc(&p->temp, p->planes * sizeof(*gains));
     int     ret   = gains ? fsr_quant_ranges(p, &seen) : -ENOMEM;
 
@@ -672,7 +708,10 @@ int fsr_quant_setup(FsrPlan *p)
     set_gains(p, gains);
     set_noise(p, seen, gains);
     for (int i = 0; ret >= 0 && i < p->net->nb_nodes; i++)
-        ret = set_value(p, i, seen, gains);
+        ret = begin_value(p, i, gains);
+    kernel = ret >= 0 && fits_lanes(p) ? fsr_nn_pick_i8_lanes(p->isa) : NULL;
+    for (int i = 0; ret >= 0 && i < p->net->nb_nodes; i++)
+        ret = set_value(p, i, seen, kernel ? kernel : fsr_nn_pick_i8(p->isa));
     return ret;
 }
 

@@ -143,9 +143,9 @@ static void other_row(const Job *t, FsrSamples s, float *dst)
     for (int j = 0; j < t->n->nb_in; j++)
         in[j] = under(t, j, s.x);
     if (pn->store == FSR_STORE_BYTES)
-        pn->quant->kernel->sum(&pn->quant->sum, (const uint32_t *)in[0].data, t->p->nodes[t->n->in[0]].sub_pitch,
-                               (const uint32_t *)in[1].data, t->p->nodes[t->n->in[1]].sub_pitch, (uint32_t *)dst,
-                               pn->sub_pitch, s.width);
+        pn->quant->kernel->sum(&pn->quant->sum, (const uint32_t *)in[0].data, t->p->nodes[t->n->in[0]].i8_pitch,
+                               (const uint32_t *)in[1].data, t->p->nodes[t->n->in[1]].i8_pitch, (uint32_t *)dst,
+                               pn->i8_pitch, s.width);
     else
         fsr_ops_row(t->n, dst, pn->bf16, pn->stride, in, s.width);
 }
@@ -273,7 +273,7 @@ static void make_span(Job *t, int r, FsrSamples s)
     if (dst != ring && pn->store == FSR_STORE_WIDE)
         fsr_quant_row(&pn->quant->format, dst, pn->stride, (uint32_t *)ring, pn->sub_pitch, s.width);
     else if (dst != ring)
-        pn->quant->kernel->bytes(&pn->quant->format, dst, pn->stride, (uint32_t *)ring, pn->sub_pitch, s.width);
+        pn->quant->kernel->bytes(&pn->quant->format, dst, pn->stride, (uint32_t *)ring, pn->i8_pitch, s.width);
     if (t->p->ranges)
         fsr_quant_observe(t->p->ranges + pn->first_plane, n->channels, dst, pn->stride, s.width);
 }

@@ -15,6 +15,9 @@
  * result they have FSR_I8_WIDE_MAX + 1 steps in two words: the upper 8 bits, then the lower
  * FSR_I8_LOW_BITS. For the next convolution those are planes like others.
  *
+ * A kernel of `lanes` has the words of a sample side by side instead, `pitch` words from one sample to the next, as all
+ * pitches mean there: for networks whose values have 16 planes, with no fine block but in what was made of floats.
+ *
  * A value that did not come from here has one word for each sample of each plane, 0 to
  * FSR_I8_WIDE_MAX. It is unfolded first: taps says which row of the window, plane and part
  * each byte is, and the kernel has one row.
@@ -85,6 +88,7 @@ typedef struct FsrI8Kernel {
     void   (*bytes)(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int width);
     void   (*sum)(const FsrI8Sum *s, const uint32_t *a, int a_pitch, const uint32_t *b, int b_pitch, uint32_t *dst,
                   int pitch, int width);
+    int    lanes;               /* see above; taps are not known there */
 } FsrI8Kernel;
 
 static inline int fsr_i8_blocks(const FsrI8Conv *c)
@@ -118,9 +122,9 @@ static inline size_t fsr_i8_taps(const FsrI8Conv *c)
 /* Bytes that packed weights take. */
 static inline size_t fsr_i8_packed(const FsrI8Kernel *k, const FsrI8Conv *c)
 {
-    return fsr_i8_place(c, fsr_i8_blocks(c)) * fsr_i8_taps(c) * 16 * k->words;
+    return (k->lanes ? 4 : fsr_i8_place(c, fsr_i8_blocks(c))) * fsr_i8_taps(c) * 16 * k->words;
 }
 
-extern const FsrI8Kernel fsr_i8_c, fsr_i8_avx2, fsr_i8_avxvnni, fsr_i8_avx512vnni;
+extern const FsrI8Kernel fsr_i8_c, fsr_i8_avx2, fsr_i8_avxvnni, fsr_i8_avx512vnni, fsr_i8_lanes_avx512vnni;
 
 #endif /* FASTSR_NN_KERNELS_I8_H */

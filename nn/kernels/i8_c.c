@@ -132,4 +132,4 @@ static void sum(const FsrI8Sum *s, const uint32_t *a, int a_pitch, const uint32_
         }
 }
 
-const FsrI8Kernel fsr_i8_c = { "i8 c", 1, pack, row, bytes, sum };
+const FsrI8Kernel fsr_i8_c = { "i8 c", 1, pack, row, bytes, sum, 0 };

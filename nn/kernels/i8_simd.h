@@ -304,15 +304,16 @@ INLINE ivec i_split(const Block *b, ivec v, ivec *low)
     return VI(or)(VI(andnot)(b->fine, v), VI(and)(b->fine, V(srli_epi16)(v, FSR_I8_LOW_BITS)));
 }
 
-/* Four samples, two and two packed: first all in 32 bits of a plane, then a word of each block and sample. */
-static void bytes(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int width)
+/* Four samples, two and two packed: first all in 32 bits of a plane, then a word of each block and sample, those of a block
+ * `next` words apart. */
+INLINE void to_bytes(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int next, int width)
 {
-    uint32_t *low = dst + (size_t)(f->planes + 3) / 4 * pitch;
+    int low = (f->planes + 3) / 4;
 
     for (int g = 0; g < f->planes; g += VW) {
         const Block b = block_of(f, g);
         const int   blocks = (f->planes - g < VW ? f->planes - g + 3 : VW) / 4, have = stride - g < VW ? stride - g : VW;
-        uint32_t   *next = low;
+        int         place = low;
 
         for (int x = 0; x < width; x += 4) {
             const int n = width - x < 4 ? width - x : 4;
@@ -325,42 +326,55 @@ static void bytes(const FsrI8Format *f, const float *src, int stride, uint32_t *
             v[2] = i_split(&b, V(packs_epi32)(v[2], v[3]), &lower[1]);
             i_store_n(words[0], V(packus_epi16)(v[0], v[2]), VW);
             i_store_n(words[1], V(packus_epi16)(lower[0], lower[1]), VW);
-            next = low;
-            for (int k = 0; k < blocks; k++) {
-                memcpy(dst + (size_t)(g / 4 + k) * pitch + x, words[0] + 4 * k, n * sizeof(*dst));
-                if (f->fine[g / 4 + k]) {
-                    memcpy(next + x, words[1] + 4 * k, n * sizeof(*dst));
-                    next += pitch;
+            place = low;
+            for (int k = 0; k < blocks; k++)
+                for (int part = 0; part <= f->fine[g / 4 + k]; part++) {
+                    uint32_t *d = dst + (size_t)(part ? place++ : g / 4 + k) * next + (size_t)x * pitch;
+
+                    for (int i = 0; i < n; i++, d += pitch)
+                        *d = words[part][4 * k + i];
                 }
-            }
         }
-        low = next;
+        low = place;
     }
 }
 
-/* Products and sum of four words, one of each 128 bits: ab, bytes of both sides in turn. */
-INLINE ivec i_sum(ivec ab, ivec ratio, ivec offset)
+static void bytes(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int width)
 {
-    return V(srai_epi32)(i_add(V(madd_epi16)(ab, ratio), offset), FSR_I8_SUM_BITS);
+    to_bytes(f, src, stride, dst, 1, pitch, width);
+}
+
+/* n words, the k-th in each 128 bits with factors k. */
+INLINE void add_words(const ivec *ratio, const ivec *offset, const uint32_t *a, const uint32_t *b, uint32_t *dst, int n)
+{
+    for (int x = 0; x < n; x += VW) {
+        const ivec v = i_load(a + x), w = i_load(b + x), p = V(unpacklo_epi8)(v, w), q = V(unpackhi_epi8)(v, w);
+        ivec s[4] = { V(unpacklo_epi8)(p, i_zero()), V(unpackhi_epi8)(p, i_zero()),
+                      V(unpacklo_epi8)(q, i_zero()), V(unpackhi_epi8)(q, i_zero()) };
+
+        UNROLL for (int k = 0; k < 4; k++)
+            s[k] = V(srai_epi32)(i_add(V(madd_epi16)(s[k], ratio[k]), offset[k]), FSR_I8_SUM_BITS);
+        i_store_n(dst + x, V(packus_epi16)(V(packs_epi32)(s[0], s[1]), V(packs_epi32)(s[2], s[3])), n - x < VW ? n - x : VW);
+    }
+}
+
+/* Factors of four planes. */
+INLINE void factors(const FsrI8Sum *s, int g, ivec *ratio, ivec *offset)
+{
+    *ratio  = i_repeat(_mm_loadu_si128((const __m128i *)(s->ratio + 2 * g)));
+    *offset = i_repeat(_mm_loadu_si128((const __m128i *)(s->offset + g)));
 }
 
 static void sum(const FsrI8Sum *s, const uint32_t *a, int a_pitch, const uint32_t *b, int b_pitch, uint32_t *dst,
                 int pitch, int width)
 {
     for (int g = 0; g < s->planes; g += 4, a += a_pitch, b += b_pitch, dst += pitch) {
-        const ivec ratio  = i_repeat(_mm_loadu_si128((const __m128i *)(s->ratio + 2 * g)));
-        const ivec offset = i_repeat(_mm_loadu_si128((const __m128i *)(s->offset + g)));
+        ivec ratio[4], offset[4];
 
-        for (int x = 0; x < width; x += VW) {
-            const ivec v = i_load(a + x), w = i_load(b + x), p = V(unpacklo_epi8)(v, w), q = V(unpackhi_epi8)(v, w);
-            const ivec lo = V(packs_epi32)(i_sum(V(unpacklo_epi8)(p, i_zero()), ratio, offset),
-                                           i_sum(V(unpackhi_epi8)(p, i_zero()), ratio, offset));
-            const ivec hi = V(packs_epi32)(i_sum(V(unpacklo_epi8)(q, i_zero()), ratio, offset),
-                                           i_sum(V(unpackhi_epi8)(q, i_zero()), ratio, offset));
-
-            i_store_n(dst + x, V(packus_epi16)(lo, hi), width - x < VW ? width - x : VW);
-        }
+        for (int k = 0; k < 4; k++)
+            factors(s, g, &ratio[k], &offset[k]);
+        add_words(ratio, offset, a, b, dst, width);
     }
 }
 
-const FsrI8Kernel ISA(fsr_i8) = { ISA_NAME, W_WORDS, pack, row, bytes, sum };
+const FsrI8Kernel ISA(fsr_i8) = { ISA_NAME, W_WORDS, pack, row, bytes, sum, 0 };

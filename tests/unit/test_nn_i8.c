@@ -323,6 +323,145 @@ static void sums_of_bytes(void **state)
         }
 }
 
+/* ---- kernels that have the words of a sample side by side ------------------------------ */
+
+static const FsrI8Kernel *lanes(void)
+{
+    const FsrI8Kernel *k = fsr_nn_isa_available(FSR_ISA_AVX512VNNI) ? fsr_nn_pick_i8_lanes(FSR_ISA_AVX512VNNI) : NULL;
+
+    if (!k) {
+        print_message("skipped: no kernel of lanes for this processor\n");
+        skip();
+    }
+    return k;
+}
+
+/* `n` words of `width` samples from rows `pitch` words apart, in new memory; the rest of `step` words of each is not to be read. */
+static uint32_t *by_sample(const uint32_t *rows, int pitch, int n, int step, int width)
+{
+    uint32_t *p = marked((size_t)(width + 8) * step);       /* vectors of sums reach behind the row */
+
+    for (int x = 0; x < width; x++)
+        for (int g = 0; g < n; g++)
+            p[x * step + g] = rows[(size_t)g * pitch + x];
+    return p;
+}
+
+/* Words of samples between guards against rows of words between guards. */
+static void same_samples(const char *what, const uint32_t *want, int pitch, const uint32_t *have, int n, int width)
+{
+    for (int i = 0; i < GUARD; i++)
+        if (have[i] != MARK || have[GUARD + width * n + i] != MARK)
+            fail_msg("%s, width %d: %d words beyond are written to", what, width, i);
+    for (int x = 0; x < width; x++)
+        for (int g = 0; g < n; g++)
+            if (have[GUARD + x * n + g] != want[GUARD + g * pitch + x])
+                fail_msg("%s, width %d: word %d of sample %d is %08x, not %08x", what, width, g, x, have[GUARD + x * n + g],
+                         want[GUARD + g * pitch + x]);
+}
+
+static void lanes_convolve(void **state)
+{
+    const FsrI8Kernel *k = lanes();
+
+    (void)state;
+    for (int i = 0; i < 67 * 12; i++) {
+        const int floats = i / 67 % 2, kw = 1 + 2 * (i / 134 % 3), width = 1 + i % 67;
+        size_t    words;
+        uint32_t *want, *have;
+        Case      t, u;
+
+        make(&t, 1 + rnd(i / 67 < 6 ? 16 : 28), 0, floats ? 1 + rnd(16) : 13 + rnd(4), kw, 1 + rnd(4), floats, 0, width, i % 9 ? RANDOM : LARGEST + i % 2);
+        words = floats ? (size_t)width * t.c.cout_stride : (size_t)4 * t.c.out_pitch;
+        want  = run(&fsr_i8_c, &t, words);
+        u     = t;
+        u.c.in_pitch  = i / 67 < 6 ? 4 + rnd(2) : 7;
+        u.c.in_pitch  = u.c.in_pitch < t.c.groups ? t.c.groups : u.c.in_pitch;
+        u.c.out_pitch = 4;
+        for (int y = 0; y < t.c.kh; y++)
+            u.rows[y] = by_sample(t.rows[y], t.c.in_pitch, t.c.groups, u.c.in_pitch, width + kw - 1);
+        have = run(k, &u, floats ? words : (size_t)4 * width);
+        if (floats && memcmp(want, have, (words + 2 * GUARD) * 4))
+            fail_msg("floats of %d planes, %d words, %dx%d, width %d: not those of plain C", t.c.cout, t.c.groups, kw, t.c.kh, width);
+        if (!floats)
+            same_samples("bytes", want, t.c.out_pitch, have, 4, width);
+        for (int y = 0; y < t.c.kh; y++)
+            free(u.rows[y]);
+        unmake(&t);
+        free(want);
+        free(have);
+    }
+}
+
+static void lanes_of_floats(void **state)
+{
+    const FsrI8Kernel *k = lanes();
+
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        const int   width = 1 + i % 70, planes = 1 + rnd(16), blocks = (planes + 3) / 4, stride = planes <= 8 ? 8 : 16;
+        FsrI8Format f = { planes, zeroed(16 * 4), zeroed(16 * 4), zeroed(blocks) };
+        float      *src = zeroed((size_t)width * stride * 4);
+        int         n = blocks;
+        uint32_t   *want, *have;
+
+        for (int c = 0; c < 16; c++) {
+            f.low[c]  = c < planes ? ((int)rnd(2000) - 1000) / 500.0f : 0;
+            f.step[c] = c < planes ? 1 / (1 + rnd(2000) / 10.0f) : INFINITY;
+        }
+        for (int b = 0; b < blocks; b++)
+            n += f.fine[b] = rnd(2);
+        for (int x = 0; x < width * stride; x++)
+            src[x] = x % stride < planes ? odd_float(&f, x % stride) : 0;
+        want = marked((size_t)n * width + 2 * GUARD);
+        have = marked((size_t)n * width + 2 * GUARD);
+        fsr_i8_c.bytes(&f, src, stride, want + GUARD, width, width);
+        k->bytes(&f, src, stride, have + GUARD, n, width);
+        same_samples("floats", want, width, have, n, width);
+        free(f.low);
+        free(f.step);
+        free(f.fine);
+        free(src);
+        free(want);
+        free(have);
+    }
+}
+
+static void lanes_add(void **state)
+{
+    const FsrI8Kernel *k = lanes();
+
+    (void)state;
+    for (int i = 0; i < 140; i++) {
+        const int width = 1 + i % 70;
+        FsrI8Sum  s = { 16, zeroed(32 * 2), zeroed(16 * 4) };
+        uint32_t *rows[2], *samples[2], *want = marked((size_t)4 * width + 2 * GUARD), *have = marked((size_t)4 * width + 2 * GUARD);
+
+        for (int c = 0; c < 16; c++) {
+            s.ratio[2 * c]     = i % 5 ? rnd(2500) : 32767;
+            s.ratio[2 * c + 1] = i % 5 ? (int)rnd(5000) - 2500 : 32767;
+            s.offset[c]        = (int)rnd(1 << 20) - (1 << 19);
+        }
+        for (int j = 0; j < 2; j++) {
+            rows[j] = marked((size_t)4 * width);
+            for (int x = 0; x < 4 * width; x++)
+                rows[j][x] = i % 7 ? rnd(1 << 24) * 251u : ~0u;
+            samples[j] = by_sample(rows[j], width, 4, 4, width);
+        }
+        fsr_i8_c.sum(&s, rows[0], width, rows[1], width, want + GUARD, width, width);
+        k->sum(&s, samples[0], 4, samples[1], 4, have + GUARD, 4, width);
+        same_samples("sums", want, width, have, 4, width);
+        for (int j = 0; j < 2; j++) {
+            free(rows[j]);
+            free(samples[j]);
+        }
+        free(s.ratio);
+        free(s.offset);
+        free(want);
+        free(have);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +471,9 @@ int main(void)
         cmocka_unit_test(any_shape),
         cmocka_unit_test(floats_to_bytes),
         cmocka_unit_test(sums_of_bytes),
+        cmocka_unit_test(lanes_convolve),
+        cmocka_unit_test(lanes_of_floats),
+        cmocka_unit_test(lanes_add),
     };
     return cmocka_run_group_tests_name("nn_i8", tests, NULL, NULL);
 }
