@@ -334,7 +334,7 @@ def material(args):
     train = []
     for f in files:
         t0 = time.time()
-        got = sequences.versions(f, cache)
+        got = sequences.versions(f, cache, qps=args.qps)
         if f not in held:
             train += got
         print(f'{f}: {got[0].w}x{got[0].h} {len(got[0].pictures)} pictures, {time.time() - t0:.0f} s', flush=True)
@@ -370,7 +370,10 @@ def options():
     p.add_argument('--out')
     p.add_argument('--trained-on', default='walk, aspen, face and 12 further clips (models/README.md), x265 medium, QP 22 27 32 37, B frames and low delay P')
     p.add_argument('--key', help='name of the network for pictures without references (key.py): trained along, tested with, named in the exported file')
-    p.add_argument('--qps', type=int, nargs='+', default=[22, 27, 32, 37])
+    p.add_argument('--hold-key', action='store_true', help='that network is used as it is')
+    p.add_argument('--qps', type=int, nargs='+', default=[22, 27, 32, 37], help='named twice: seen twice as often')
+    p.add_argument('--coarse', help='export: name of the network that stands in on pictures of a high QP')
+    p.add_argument('--coarse-from', type=int, default=30, help='export: their mean QP at least')
     p.add_argument('--encoders', nargs='+', default=['b'])
     return p.parse_args()
 
@@ -409,8 +412,11 @@ def train(args):
         first, first_ema = key.Key(s['middle'], s['width'], args.bf16), key.Key(s['middle'], s['width'])
         first.load_state_dict(s['net' if os.path.exists(check) else 'ema']), first_ema.load_state_dict(s['ema'])
         first_steps = s['step']
-        crops = key.Crops(args, 64, first.halo, rng)
-        pairs.append((first_ema, first))
+        if args.hold_key:
+            first = first_ema.requires_grad_(False)
+        else:
+            crops = key.Crops(args, 64, first.halo, rng)
+            pairs.append((first_ema, first))
     opt = torch.optim.Adam([q for _, a in pairs for q in a.parameters()], lr=args.lr, betas=(0.9, 0.99))
     n, spent = 0, 0.0
     if os.path.exists(check):
@@ -449,7 +455,7 @@ def train(args):
             torch.save(dict(net=net.state_dict(), ema=ema.state_dict(), opt=opt.state_dict(), step=n, spent=time.time() - began,
                             middle=args.middle, width=args.width, plain=args.plain), check + '.part')
             os.replace(check + '.part', check)
-            if first:
+            if first and not args.hold_key:
                 torch.save(dict(net=first.state_dict(), ema=first_ema.state_dict(), step=first_steps + n,
                                 middle=len(first.middle), width=first.first.shape[0]), first_check + '.part')
                 os.replace(first_check + '.part', first_check)
@@ -458,7 +464,7 @@ def train(args):
         for g in opt.param_groups:
             g['lr'] = args.lr * min(1, (n + 1) / 100) * 0.5 * (1 + math.cos(math.pi * part))
         loss = 0
-        if first:       # pictures without references are rare in clips: some more, of which only the detail counts
+        if first and not args.hold_key:     # pictures without references are rare in clips: some more, of which only the detail counts
             x, target, weight = crops.batch(3)
             d = first(x)[:, :4] - target
             loss = ((d * d * weight).mean() if part > 1 - args.mse else d.abs().mean()) / 5
@@ -562,7 +568,10 @@ def export(args):
     net.load_state_dict(s['ema'])
     f = File()
     f.network(net, PLANES)
-    f.save(args.out or os.path.join(HERE, args.name + '.onnx'), args.name, args.trained_on, s['step'], **({'key': args.key} if args.key else {}))
+    beside = {'key': args.key} if args.key else {}
+    if args.coarse:
+        beside.update(coarse=args.coarse, coarse_from=str(args.coarse_from))
+    f.save(args.out or os.path.join(HERE, args.name + '.onnx'), args.name, args.trained_on, s['step'], **beside)
 
 
 if __name__ == '__main__':

@@ -138,10 +138,10 @@ def material(args):
     train = {'intra': [], 'pictures': [], 'inter': []}
     for f in clips:
         if f not in held:
-            train['intra'] += sequences.versions(f, cache, ('i',))
-            train['inter'] += sequences.versions(f, cache)
+            train['intra'] += sequences.versions(f, cache, ('i',), args.qps)
+            train['inter'] += sequences.versions(f, cache, qps=args.qps)
     for f in pictures:
-        train['pictures'] += sequences.versions(f, cache, ('i',))
+        train['pictures'] += sequences.versions(f, cache, ('i',), args.qps)
     val = [v for f in held for v in sequences.versions(f, cache, ('i',), (22, 32))]
     return {k: v for k, v in train.items() if v}, val
 
@@ -266,6 +266,7 @@ def options():
     p.add_argument('--hold', type=float, default=0.1, help='weight of the squared distance of the state')
     p.add_argument('--mse', type=float, default=0.5)
     p.add_argument('--bf16', action='store_true')
+    p.add_argument('--qps', type=int, nargs='+', default=[22, 27, 32, 37])
     p.add_argument('--seed', type=int, default=1)
     p.add_argument('--every', type=float, default=6, help='minutes between validations')
     p.add_argument('--trained-on', default='walk, aspen, face, city, basketballpass, bunny and 12 further clips (models/README.md), x265 medium, every '

@@ -2,7 +2,7 @@
 """Records in a network what its values hold, for precision=i8: ranges.py [MODEL.onnx]. To be run after each export.
 
 Runs the file in PyTorch and writes lowest, highest and mean value of each plane as metadata "range NODE" (nn/README.md):
-- fill=fuse: on the beginnings of the clips of train_video (B pictures and low-delay P in turn, QP 22 and 37), lettering among them, for all
+- fill=fuse: on the beginnings of the clips of train_video (B pictures and low-delay P in turn, of --qps), lettering among them, for all
   values between convolutions and for the input; the output has none, it stays float;
 - the network for pictures without references (key.py): on pictures of the same clips, all intra; its input stays float;
 - fastdepth: on every 16th picture of nyu_train, for what 1x1 convolutions read; one range for all planes of a value.
@@ -74,7 +74,7 @@ def record_fuse(model, args):
     net.wanted['input'] = 'input'
     alone = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value == len(key.SEEN)
     for i, f in enumerate(data.find([os.path.join(SHARED, 'train_video')], data.CLIPS)):
-        for v in sequences.versions(f, os.path.join(args.work, 'sequences'), ('i',) if alone else (('b', 'ldp')[i % 2],), (22, 37)):
+        for v in sequences.versions(f, os.path.join(args.work, 'sequences'), ('i',) if alone else (('b', 'ldp')[i % 2],), args.qps):
             if alone:
                 key.whole(net, v, v.pictures[::12], 0)
             else:
@@ -110,6 +110,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('model', nargs='?', default=os.path.join(HERE, 'fuse-x2.onnx'))
     p.add_argument('--work', default=os.path.join(HERE, 'work'))
+    p.add_argument('--qps', type=int, nargs='+', default=[22, 37], help='of the pictures that the network sees')
     p.add_argument('--pictures', type=int, default=6, help='of each version')
     args = p.parse_args()
     model = onnx.load(args.model)
@@ -123,7 +124,7 @@ def main():
             low, high = input_range(low, high)
         else:                               # planes that only rare content wakes, less often than these clips have it
             high = torch.maximum(high, low + (high - low).max() / 8)
-        props[f'range {name}'] = ' '.join(f'{x:.6g}' for c in zip(low, high, mean) for x in c)
+        props[f'range {name}'] = ' '.join(f'{x:.4g}' for c in zip(low, high, mean) for x in c)
     onnx.helper.set_model_props(model, props)
     with open(args.model + '.part', 'wb') as f:
         f.write(model.SerializeToString(deterministic=True))
