@@ -109,7 +109,7 @@ static int set_margins(FsrNet *net)
     return 0;
 }
 
-static void count_uses(const FsrNet *net, int *uses)
+void fsr_graph_uses(const FsrNet *net, int *uses)
 {
     memset(uses, 0, net->nb_nodes * sizeof(*uses));
     for (int i = 0; i < fsr_nb_results(net); i++)
@@ -119,22 +119,11 @@ static void count_uses(const FsrNet *net, int *uses)
             uses[net->nodes[i].in[j]]++;
 }
 
-/* y = (w x + b) a + c = (w a) x + (b a + c) */
-static void fold_affine(FsrNode *conv, const FsrNode *map, int in_channels)
-{
-    const size_t taps = (size_t)(conv->op == FSR_OP_CONV ? in_channels : 1) * conv->kw * conv->kh;
-
-    for (int o = 0; o < conv->channels; o++) {
-        for (size_t i = 0; i < taps; i++)
-            conv->weights[o * taps + i] *= map->weights[o];
-        conv->bias[o] = conv->bias[o] * map->weights[o] + map->bias[o];
-    }
-}
-
 /* Merges n into the node that made its input; 0 if it cannot. */
 static int merge(const FsrNet *net, FsrNode *made, const FsrNode *n)
 {
     const int conv = made->op == FSR_OP_CONV || made->op == FSR_OP_DEPTHWISE;
+    size_t    taps;
 
     if (n->op == FSR_OP_MAP && n->map == FSR_MAP_CLIP && conv && net->whole && !(made->top > 0) &&
         n->weights[0] <= 0 && (made->relu || n->weights[0] == 0) && n->bias[0] > 0) {
@@ -144,15 +133,17 @@ static int merge(const FsrNet *net, FsrNode *made, const FsrNode *n)
     }
     if (made->relu)
         return n->op == FSR_OP_RELU;
-    if (n->op == FSR_OP_RELU && (conv || made->op == FSR_OP_ADD || made->op == FSR_OP_GEMM)) {
-        made->relu = 1;
-        return 1;
+    if (n->op == FSR_OP_RELU && (conv || made->op == FSR_OP_ADD || made->op == FSR_OP_GEMM))
+        return made->relu = 1;
+    if (n->op != FSR_OP_MAP || n->map != FSR_MAP_AFFINE || !conv)
+        return 0;
+    taps = (size_t)fsr_node_macs(net, made) / made->channels;
+    for (int o = 0; o < made->channels; o++) {      /* (w x + b) a + c = (w a) x + (b a + c) */
+        for (size_t i = 0; i < taps; i++)
+            made->weights[o * taps + i] *= n->weights[o];
+        made->bias[o] = made->bias[o] * n->weights[o] + n->bias[o];
     }
-    if (n->op == FSR_OP_MAP && n->map == FSR_MAP_AFFINE && conv) {
-        fold_affine(made, n, net->nodes[made->in[0]].channels);
-        return 1;
-    }
-    return 0;
+    return 1;
 }
 
 /* What makes each sample from the one under it. */
@@ -168,7 +159,7 @@ static void delay_repeats(FsrNet *net)
 {
     int uses[FSR_NN_MAX_NODES];
 
-    count_uses(net, uses);
+    fsr_graph_uses(net, uses);
     for (int i = net->nb_inputs; i < net->nb_nodes; i++) {
         FsrNode *n = &net->nodes[i];
 
@@ -202,7 +193,7 @@ void fsr_graph_simplify(FsrNet *net)
 
     if (net->whole)
         delay_repeats(net);
-    count_uses(net, uses);
+    fsr_graph_uses(net, uses);
     for (int i = 0; i < net->nb_nodes; i++) {
         FsrNode *n = &net->nodes[i];
 

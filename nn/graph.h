@@ -160,6 +160,9 @@ int fsr_nn_fail(char *err, size_t err_size, int code, const char *fmt, ...)
  * samples (Resize) waits for operators that work on each sample by itself. */
 void fsr_graph_simplify(FsrNet *net);
 
+/* How often each value is read or delivered by what the results need. */
+void fsr_graph_uses(const FsrNet *net, int *uses);
+
 /* What its inputs must hold around a tile where node n is made as far as m. */
 FsrMargin fsr_margin_of_inputs(const FsrNode *n, FsrMargin m);
 void fsr_margin_widen(FsrMargin *m, const FsrMargin *by);

@@ -112,6 +112,9 @@ static inline void fsr_set_plane(float *sample, int c, int bf16, float v)
         sample[c] = v;
 }
 
+/* packed_floats of plain C and OpenBLAS: weights and biases as they are. */
+size_t fsr_conv_plain_floats(const FsrConvShape *s);
+
 extern const FsrConvKernel fsr_conv_c, fsr_conv_blas;
 extern const FsrConvKernel fsr_conv_wide_avx2, fsr_conv_few_avx2;
 extern const FsrConvKernel fsr_conv_wide_avx512, fsr_conv_few_avx512;

@@ -111,15 +111,11 @@ int fsr_load_tensor_count(const Loader *l, const OnnxTensor *t, int64_t *count)
 /* Bytes of an element in raw_data; 0: not one of those that are read. */
 static int element_size(const OnnxTensor *t)
 {
-    switch (t->data_type) {
-    case TYPE_INT64:   return 8;
-    case TYPE_FLOAT:
-    case TYPE_INT32:   return 4;
-    case TYPE_FLOAT16: return 2;
-    case TYPE_UINT8:
-    case TYPE_INT8:    return 1;
-    default:           return 0;
-    }
+    static const uint8_t sizes[] = {
+        [TYPE_INT64] = 8, [TYPE_FLOAT] = 4, [TYPE_INT32] = 4, [TYPE_FLOAT16] = 2, [TYPE_UINT8] = 1, [TYPE_INT8] = 1,
+    };
+
+    return (size_t)t->data_type < sizeof(sizes) ? sizes[t->data_type] : 0;
 }
 
 static int check_tensor(Loader *l, const OnnxTensor *t, FsrLoadTypes types, int64_t count)

@@ -108,9 +108,9 @@ int     fsr_load_refuse(const Loader *l, const OnnxNode *o, int code, const char
 /* A dimension as counted in the file -> in batch, planes, height, width (0 to 3). The batch of
  * 4 dimensions is refused. */
 int     fsr_load_axis(const Loader *l, const OnnxNode *o, const FsrNode *value, int64_t axis);
-/* Node with one input and as many planes, of the same size; sized: of a size that the plan knows. */
+/* Node with one input and as many planes, of the same size; an operator that is in whole networks only (behind
+ * FSR_OP_CONCAT): of a size that the plan knows. */
 FsrNode *fsr_load_derive(Loader *l, const OnnxNode *o, FsrOp op, int src);
-FsrNode *fsr_load_add_sized(Loader *l, const OnnxNode *o, FsrOp op, int src);
 /* Node of a constant; its index or an error. */
 int     fsr_load_add_const(Loader *l, const char *name, const OnnxTensor *t);
 /* kernel_shape, strides, dilations, pads and auto_pad of a window; where weights say its size, it is

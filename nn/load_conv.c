@@ -65,20 +65,6 @@ int fsr_load_window(Loader *l, const OnnxNode *o, FsrNode *n)
     return window_pads(l, o, n);
 }
 
-static int conv_attrs(Loader *l, const OnnxNode *o, FsrNode *n)
-{
-    const int ret = fsr_load_window(l, o, n);
-
-    if (ret < 0)
-        return ret;
-    if (n->dx != 1 || n->dy != 1)
-        return REFUSE(l, o, -ENOSYS, "dilations other than 1 are not supported");
-    if (n->sx != 1 || n->sy != 1 || n->op == FSR_OP_DEPTHWISE ||
-        n->pad.top + n->pad.bottom != n->kh - 1 || n->pad.left + n->pad.right != n->kw - 1)
-        n->scale = 0;
-    return 0;
-}
-
 static int conv_bias(Loader *l, const OnnxNode *o, FsrNode *n)
 {
     const OnnxTensor *b;
@@ -149,8 +135,13 @@ int fsr_load_conv(Loader *l, const OnnxNode *o, int src)
     n->channels = (int)w->dims[0];
     n->kh       = (int)w->dims[2];
     n->kw       = (int)w->dims[3];
-    if ((ret = conv_attrs(l, o, n)) < 0 ||
-        (ret = fsr_load_read_tensor(l, &l->net->memory, w, FSR_LOAD_FLOATS, &n->weights)) < 0 ||
+    if ((ret = fsr_load_window(l, o, n)) < 0)
+        return ret;
+    if (n->dx != 1 || n->dy != 1)
+        return REFUSE(l, o, -ENOSYS, "dilations other than 1 are not supported");
+    if (n->sx != 1 || n->sy != 1 || n->pad.top + n->pad.bottom != n->kh - 1 || n->pad.left + n->pad.right != n->kw - 1)
+        n->scale = 0;
+    if ((ret = fsr_load_read_tensor(l, &l->net->memory, w, FSR_LOAD_FLOATS, &n->weights)) < 0 ||
         (ret = spread_groups(l, o, n, in->channels, depthwise ? 1 : (int)groups)) < 0)
         return ret;
     return conv_bias(l, o, n);
@@ -296,7 +287,7 @@ int fsr_load_conv_transpose(Loader *l, const OnnxNode *o, int src)
     n->channels = planes;
     n->scale   *= x.s;
     if (x.surplus || y.surplus || attrs.w) {
-        n = fsr_load_add_sized(l, o, FSR_OP_PAD, l->net->nb_nodes - 1);
+        n = fsr_load_derive(l, o, FSR_OP_PAD, l->net->nb_nodes - 1);
         n->pad  = (FsrMargin){ .right = -x.surplus, .bottom = -y.surplus };
         n->same = attrs.same;
         n->w    = attrs.w;

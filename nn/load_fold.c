@@ -5,7 +5,6 @@
 #include "nn/load.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_DEPTH = 32, MAX_STEPS = 20000, NOT_CONSTANT = 1 };
@@ -163,7 +162,6 @@ static int fold_gather(Loader *l, const OnnxNode *o, Ints *out, int depth)
 
 static int fold(Loader *l, const char *name, Ints *out, int depth)
 {
-    static const char *const same[] = { "Cast", "Identity", "Squeeze", "Unsqueeze" };
     const OnnxTensor *t = fsr_load_find_tensor(l, name, FSR_LOAD_STORED);
     const int         i = t ? -1 : fsr_load_find_producer(l, name);
     const OnnxNode   *o = i < 0 ? NULL : l->graph->node[i];
@@ -182,10 +180,8 @@ static int fold(Loader *l, const char *name, Ints *out, int depth)
         return fold_concat(l, o, out, depth);
     if ((ret = fold_input(l, o, 0, out, depth)) != 0)
         return ret;
-    for (int k = 0; k < 4; k++)
-        if (!strcmp(op, same[k]))
-            return 0;
-    return !strcmp(op, "Slice")           ? fold_slice(l, o, out, depth) :
+    return !strcmp(op, "Cast") || !strcmp(op, "Identity") || !strcmp(op, "Squeeze") || !strcmp(op, "Unsqueeze") ? 0 :
+           !strcmp(op, "Slice")           ? fold_slice(l, o, out, depth) :
            !strcmp(op, "ConstantOfShape") ? fold_of_shape(l, o, out) :
            !strcmp(op, "Transpose")       ? fold_transpose(out) :
            !strcmp(op, "Reshape")         ? fold_reshape(l, o, out, depth) :

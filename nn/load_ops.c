@@ -54,15 +54,7 @@ FsrNode *fsr_load_derive(Loader *l, const OnnxNode *o, FsrOp op, int src)
     n->in[0]    = src;
     n->rank     = in->rank;
     n->channels = in->channels;
-    n->scale    = in->scale;
-    return n;
-}
-
-FsrNode *fsr_load_add_sized(Loader *l, const OnnxNode *o, FsrOp op, int src)
-{
-    FsrNode *n = fsr_load_derive(l, o, op, src);
-
-    n->scale = 0;
+    n->scale    = op > FSR_OP_CONCAT ? 0 : in->scale;
     return n;
 }
 
@@ -78,10 +70,7 @@ static int known_input(Loader *l, const OnnxNode *o, size_t i)
 
 static int add_plain(Loader *l, const OnnxNode *o, int src)
 {
-    if (!strcmp(o->op_type, "Relu"))
-        fsr_load_derive(l, o, FSR_OP_RELU, src);
-    else
-        fsr_load_add_sized(l, o, FSR_OP_GLOBAL_POOL, src);
+    fsr_load_derive(l, o, !strcmp(o->op_type, "Relu") ? FSR_OP_RELU : FSR_OP_GLOBAL_POOL, src);
     return 0;
 }
 
@@ -223,15 +212,6 @@ int fsr_load_axis(const Loader *l, const OnnxNode *o, const FsrNode *value, int6
     return (int)axis;
 }
 
-static int add_leaky_relu(Loader *l, const OnnxNode *o, int src)
-{
-    FsrNode *n = fsr_load_add_map(l, o, src, FSR_MAP_SLOPE);
-
-    for (int c = 0; n && c < n->channels; c++)
-        n->weights[c] = fsr_load_attr_float(o, "alpha", 0.01f);
-    return n ? 0 : -ENOMEM;
-}
-
 static int add_prelu(Loader *l, const OnnxNode *o, int src)
 {
     const OnnxTensor *slope = fsr_load_find_tensor(l, str(o->input[1]), FSR_LOAD_COMPUTED);
@@ -258,14 +238,15 @@ static int add_clip(Loader *l, const OnnxNode *o, int src)
 
 static int add_curve(Loader *l, const OnnxNode *o, int src)
 {
-    FsrNode *n = fsr_load_add_map(l, o, src, !strcmp(o->op_type, "HardSigmoid") ? FSR_MAP_HARD_SIGMOID :
-                                  !strcmp(o->op_type, "Tanh") ? FSR_MAP_TANH : FSR_MAP_SIGMOID);
+    const int leaky = !strcmp(o->op_type, "LeakyRelu");
+    FsrNode  *n = fsr_load_add_map(l, o, src, leaky ? FSR_MAP_SLOPE : !strcmp(o->op_type, "Tanh") ? FSR_MAP_TANH :
+                                   !strcmp(o->op_type, "HardSigmoid") ? FSR_MAP_HARD_SIGMOID : FSR_MAP_SIGMOID);
 
-    if (!n)
-        return -ENOMEM;
-    n->weights[0] = fsr_load_attr_float(o, "alpha", 0.2f);
-    n->bias[0]    = fsr_load_attr_float(o, "beta", 0.5f);
-    return 0;
+    for (int c = 0; n && c < n->channels; c++) {
+        n->weights[c] = fsr_load_attr_float(o, "alpha", leaky ? 0.01f : 0.2f);
+        n->bias[c]    = fsr_load_attr_float(o, "beta", leaky ? 0 : 0.5f);
+    }
+    return n ? 0 : -ENOMEM;
 }
 
 static int add_batch_norm(Loader *l, const OnnxNode *o, int src)
@@ -369,7 +350,7 @@ static const struct {
     { "GlobalAveragePool",  add_plain, 1, 1, PICTURE, "" },
     { "HardSigmoid",        add_curve, 1, 1, KNOWN, " alpha beta " },
     { "Identity",           NULL, 1, 1, ANY, NULL },
-    { "LeakyRelu",          add_leaky_relu, 1, 1, KNOWN, " alpha " },
+    { "LeakyRelu",          add_curve, 1, 1, KNOWN, " alpha " },
     { "MaxPool",            fsr_load_pool, 1, 1, PICTURE,
       " kernel_shape strides pads auto_pad ceil_mode dilations storage_order " },
     { "Mul",                add_arithmetic, 2, 2, OTHERS, "" },
@@ -401,23 +382,11 @@ static int check_attrs(const Loader *l, const OnnxNode *n, const char *known)
     return 0;
 }
 
-/* The node of the first input, 0 where the operator looks itself. */
-static int find_source(Loader *l, const OnnxNode *o, Source want)
-{
-    int src = 0;
-
-    if (want != OTHERS)
-        src = want == ANY ? fsr_load_resolve(l, str(o->input[0])) : known_input(l, o, 0);
-    if (src >= 0 && want == PICTURE && l->net->nodes[src].rank != 4)
-        return REFUSE(l, o, -ENOSYS, "its input has %d dimensions, must have 4", l->net->nodes[src].rank);
-    return src;
-}
-
 int fsr_load_operator(Loader *l, const OnnxNode *o)
 {
     const char *op = str(o->op_type);
     size_t k = 0;
-    int    src, ret;
+    int    src = 0, ret;
 
     if (*str(o->domain) && strcmp(o->domain, "ai.onnx"))
         return FAIL(l, -ENOSYS, "node '%.80s': operator %.40s of domain '%.40s' is not supported", label(o), op, o->domain);
@@ -433,8 +402,12 @@ int fsr_load_operator(Loader *l, const OnnxNode *o)
     if (o->n_input < operators[k].min || o->n_input > operators[k].max)
         return REFUSE(l, o, -EINVAL, "has %zu inputs, must have %zu to %zu", o->n_input, operators[k].min,
                       operators[k].max);
-    if ((src = find_source(l, o, operators[k].source)) < 0 || !operators[k].add)
+    if (operators[k].source != OTHERS)
+        src = operators[k].source == ANY ? fsr_load_resolve(l, str(o->input[0])) : known_input(l, o, 0);
+    if (src < 0 || !operators[k].add)
         return src;
+    if (operators[k].source == PICTURE && l->net->nodes[src].rank != 4)
+        return REFUSE(l, o, -ENOSYS, "its input has %d dimensions, must have 4", l->net->nodes[src].rank);
     ret = operators[k].add(l, o, src);
     return ret < 0 ? ret : l->net->nb_nodes - 1;
 }

@@ -1,9 +1,7 @@
 /* ONNX constants as values, QuantizeLinear and DequantizeLinear -> nodes of the graph. */
-#include "nn/kernels.h"
 #include "nn/load.h"
 
 #include <errno.h>
-#include <string.h>
 
 int fsr_load_add_const(Loader *l, const char *name, const OnnxTensor *t)
 {

@@ -75,7 +75,7 @@ int fsr_load_resize(Loader *l, const OnnxNode *o, int src)
         return REFUSE(l, o, -EINVAL, "has neither scales nor sizes");
     if (r.fx == 0 && (ret = resize_sizes(l, o, l->net->nodes[src].channels, &r)) < 0)
         return ret;
-    n = fsr_load_add_sized(l, o, FSR_OP_RESIZE, src);
+    n = fsr_load_derive(l, o, FSR_OP_RESIZE, src);
     n->resize = r;
     return 0;
 }
@@ -85,7 +85,7 @@ int fsr_load_resize(Loader *l, const OnnxNode *o, int src)
 int fsr_load_pool(Loader *l, const OnnxNode *o, int src)
 {
     const int max = !strcmp(o->op_type, "MaxPool");
-    FsrNode  *n   = fsr_load_add_sized(l, o, max ? FSR_OP_MAX_POOL : FSR_OP_AVERAGE_POOL, src);
+    FsrNode  *n   = fsr_load_derive(l, o, max ? FSR_OP_MAX_POOL : FSR_OP_AVERAGE_POOL, src);
     int       ret = fsr_load_window(l, o, n);
 
     if (ret < 0)
@@ -118,7 +118,7 @@ int fsr_load_pad(Loader *l, const OnnxNode *o, int src)
     for (int i = 0; i < 8; i++)
         if (all[i] < -FSR_NN_MAX_SIZE || all[i] > FSR_NN_MAX_SIZE || (i % 4 < 2 && all[i]))
             return REFUSE(l, o, -ENOSYS, "only height and width can be padded, by up to %d", FSR_NN_MAX_SIZE);
-    n = fsr_load_add_sized(l, o, FSR_OP_PAD, src);
+    n = fsr_load_derive(l, o, FSR_OP_PAD, src);
     n->pad_mode   = mode;
     n->pad        = (FsrMargin){ .left = (int)all[3], .right = (int)all[7], .top = (int)all[2], .bottom = (int)all[6] };
     return fsr_load_scalar(l, o, "value", 2, 0, &n->pad_value);
@@ -136,7 +136,7 @@ int fsr_load_slice(Loader *l, const OnnxNode *o, int src)
             return nb[k];
     if (nb[0] < 1 || nb[1] != nb[0] || (nb[2] && nb[2] != nb[0]) || (nb[3] && nb[3] != nb[0]))
         return REFUSE(l, o, -EINVAL, "starts, ends, axes and steps are not as many");
-    n = fsr_load_add_sized(l, o, FSR_OP_SLICE, src);
+    n = fsr_load_derive(l, o, FSR_OP_SLICE, src);
     for (int i = 0; i < 4; i++) {
         n->range[i][1] = INT64_MAX;
         n->range[i][2] = 1;
@@ -168,7 +168,7 @@ int fsr_load_unshuffle(Loader *l, const OnnxNode *o, int src)
 
     if (block < 1 || block > FSR_NN_MAX_KERNEL || l->net->nodes[src].channels * block * block > FSR_NN_MAX_CHANNELS)
         return REFUSE(l, o, -ENOSYS, "blocksize %lld is not supported", (long long)block);
-    n = fsr_load_add_sized(l, o, FSR_OP_UNSHUFFLE, src);
+    n = fsr_load_derive(l, o, FSR_OP_UNSHUFFLE, src);
     n->block     = (int)block;
     n->channels *= (int)(block * block);
     return 0;
@@ -182,7 +182,7 @@ int fsr_load_flatten(Loader *l, const OnnxNode *o, int src)
 
     if (axis < -rank || axis > rank)
         return REFUSE(l, o, -EINVAL, "axis %lld of %d dimensions", (long long)axis, rank);
-    n = fsr_load_add_sized(l, o, FSR_OP_RESHAPE, src);
+    n = fsr_load_derive(l, o, FSR_OP_RESHAPE, src);
     n->axis     = (int)(axis < 0 ? 4 + axis : 4 - rank + axis);
     n->rank     = 2;
     n->channels = 1;
@@ -197,7 +197,7 @@ int fsr_load_reshape(Loader *l, const OnnxNode *o, int src)
 
     if (nb < 0)
         return nb;
-    n = fsr_load_add_sized(l, o, FSR_OP_RESHAPE, src);
+    n = fsr_load_derive(l, o, FSR_OP_RESHAPE, src);
     for (int i = 0; i < 4; i++) {
         const int     k  = i - 4 + nb, from = k + 4 - n->rank;
         const int64_t v = k < 0 ? 1 : shape[k];
@@ -277,10 +277,10 @@ int fsr_load_gemm(Loader *l, const OnnxNode *o, int src)
         return summand;
     c = &l->net->nodes[summand];
     if (fsr_load_attr_int(o, "transA", 0)) {
-        fsr_load_add_sized(l, o, FSR_OP_TRANSPOSE, src);
+        fsr_load_derive(l, o, FSR_OP_TRANSPOSE, src);
         src = l->net->nb_nodes - 1;
     }
-    n = fsr_load_add_sized(l, o, FSR_OP_GEMM, src);
+    n = fsr_load_derive(l, o, FSR_OP_GEMM, src);
     if ((ret = gemm_weights(l, o, n)) < 0 || !summand)
         return ret;
     if (c->channels == 1 && c->h == 1 && (c->w == 1 || c->w == n->w)) {
@@ -288,7 +288,7 @@ int fsr_load_gemm(Loader *l, const OnnxNode *o, int src)
             n->bias[i] = c->weights[c->w == 1 ? 0 : i];
         return 0;
     }
-    n = fsr_load_add_sized(l, o, FSR_OP_ADD, l->net->nb_nodes - 1);
+    n = fsr_load_derive(l, o, FSR_OP_ADD, l->net->nb_nodes - 1);
     n->nb_in = 2;
     n->in[1] = summand;
     return 0;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <string.h>
 
 int fsr_resize_size(int size, float scale, int to)
 {
@@ -20,11 +19,7 @@ static double position(const FsrResize *r, int x, double size, double result, do
     case FSR_ALIGN_CORNERS: return result > 1 ? x * (size - 1) / (result - 1) : 0;
     case FSR_ASYMMETRIC:    return x / scale;
     case FSR_TF_HALF_PIXEL: return (x + 0.5) / scale;
-    case FSR_PYTORCH_HALF_PIXEL:
-        if (result <= 1)
-            return 0;
-        /* fall through */
-    default:                return (x + 0.5) / scale - 0.5;
+    default:                return r->coord == FSR_PYTORCH_HALF_PIXEL && result <= 1 ? 0 : (x + 0.5) / scale - 0.5;
     }
 }
 

@@ -27,8 +27,6 @@ typedef struct Planner {
 
 /* ---- sizes ------------------------------------------------------------------------ */
 
-typedef struct Axis { int size, k, dilation, stride, before, after; } Axis;
-
 static int resize(FsrWholeNode *wn, int w, int h)
 {
     wn->w = w;
@@ -36,37 +34,23 @@ static int resize(FsrWholeNode *wn, int w, int h)
     return 0;
 }
 
-/* Size of an axis behind a window; fills in the pads. Negative: the window does not fit. */
-static int window_size(const FsrNode *n, Axis *a)
+/* Size of an axis of `size` samples behind a window of k; fills in pads that follow from it. Negative: it does not fit. */
+static int window_size(const FsrNode *n, int size, int k, int dilation, int stride, int *before, int *after)
 {
-    const int span = (a->k - 1) * a->dilation + 1;
-    int room, result;
+    const int span = (k - 1) * dilation + 1;
+    int room = size + *before + *after - span, result = fsr_ceil_div(size, stride);
 
     if (n->same != FSR_SAME_NO) {
-        result = fsr_ceil_div(a->size, a->stride);
-        room   = fsr_max(0, (result - 1) * a->stride + span - a->size);
-        a->before = n->same == FSR_SAME_UPPER ? room / 2 : room - room / 2;
-        a->after  = room - a->before;
+        room    = fsr_max(0, (result - 1) * stride + span - size);
+        *before = n->same == FSR_SAME_UPPER ? room / 2 : room - room / 2;
+        *after  = room - *before;
         return result;
     }
-    room = a->size + a->before + a->after - span;
     if (room < 0)
         return -1;
-    result = (n->ceil ? fsr_ceil_div(room, a->stride) : room / a->stride) + 1;
+    result = (n->ceil ? fsr_ceil_div(room, stride) : room / stride) + 1;
     /* no window begins behind the picture */
-    return n->ceil && (result - 1) * a->stride >= a->size + a->before ? result - 1 : result;
-}
-
-static int size_window(const Planner *t)
-{
-    const FsrNode *n = t->n;
-    Axis x = { t->in->w, n->kw, n->dx, n->sx, n->pad.left, n->pad.right };
-    Axis y = { t->in->h, n->kh, n->dy, n->sy, n->pad.top, n->pad.bottom };
-
-    t->wn->w   = window_size(n, &x);
-    t->wn->h   = window_size(n, &y);
-    t->wn->pad = (FsrMargin){ x.before, x.after, y.before, y.after };
-    return 0;
+    return n->ceil && (result - 1) * stride >= size + *before ? result - 1 : result;
 }
 
 /* All inputs of one size, along the axis of a concatenation of any; or such that broadcast. The second
@@ -157,7 +141,10 @@ static int size_value(const Planner *t)
     case FSR_OP_CONV:
     case FSR_OP_DEPTHWISE:
     case FSR_OP_MAX_POOL:
-    case FSR_OP_AVERAGE_POOL: return size_window(t);
+    case FSR_OP_AVERAGE_POOL:
+        wn->pad = n->pad;
+        return resize(wn, window_size(n, in->w, n->kw, n->dx, n->sx, &wn->pad.left, &wn->pad.right),
+                      window_size(n, in->h, n->kh, n->dy, n->sy, &wn->pad.top, &wn->pad.bottom));
     case FSR_OP_GLOBAL_POOL:  return resize(wn, 1, 1);
     case FSR_OP_SHUFFLE:      return resize(wn, in->w * n->block, in->h * n->block_y);
     case FSR_OP_TRANSPOSE:    return resize(wn, in->h, in->w);

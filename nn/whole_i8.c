@@ -13,26 +13,13 @@
 
 enum { MIN_PLANES = 16 };       /* of input and result, from which on bytes pay */
 
-/* Whether node i is all that reads what node k makes. */
-static int reads_alone(const FsrNet *net, int i, int k)
-{
-    for (int r = 0; r < net->nb_outputs; r++)
-        if (net->outputs[r] == k)
-            return 0;
-    for (int r = k + 1; r < net->nb_nodes; r++)
-        for (int j = 0; j < net->nodes[r].nb_in; j++)
-            if (net->nodes[r].in[j] == k && r != i)
-                return 0;
-    return 1;
-}
-
-static int fits(const FsrPlan *p, int i)
+static int fits(const FsrPlan *p, int i, const int *uses)
 {
     const FsrNode *n = &p->net->nodes[i], *in = &p->net->nodes[n->in[0]];
 
     return n->op == FSR_OP_CONV && n->kw == 1 && n->kh == 1 && n->sx == 1 && n->sy == 1 &&
            !p->whole->nodes[i].window_w && in->op == FSR_OP_DEPTHWISE && in->relu &&
-           in->channels >= MIN_PLANES && n->channels >= MIN_PLANES && reads_alone(p->net, i, n->in[0]);
+           in->channels >= MIN_PLANES && n->channels >= MIN_PLANES && uses[n->in[0]] == 1;
 }
 
 /* What one byte of each input plane is worth; 1 for planes that only fill up a sample. */
@@ -108,15 +95,16 @@ int fsr_whole_quantize(FsrPlan *p)
 {
     const FsrPointKernel  *kernel = fsr_nn_pick_point(p->isa);
     const struct FsrRange *ranges;
-    int ret;
+    int uses[FSR_NN_MAX_NODES], ret;
 
     if (!kernel || !fsr_quant_recorded(p->net))
         return 0;
+    fsr_graph_uses(p->net, uses);
     ret = fsr_quant_ranges(p, &ranges);
     for (int i = p->net->nb_inputs; ret >= 0 && i < p->net->nb_nodes; i++) {
         const struct FsrRange *seen = ranges + p->nodes[p->net->nodes[i].in[0]].first_plane;
 
-        if (fits(p, i) && seen->n) {
+        if (fits(p, i, uses) && seen->n) {
             ret          = set_conv(p, i, seen, kernel);
             p->precision = FSR_PRECISION_I8;
         }

@@ -223,23 +223,17 @@ static void slice_row(const Job *t, int r, float *dst)
                          wn->first_c + c * (ptrdiff_t)n->range[1][2]];
 }
 
-/* Sample number k of the input, in the order of planes, rows, samples. */
-static float numbered(const Job *t, size_t k)
-{
-    const FsrWholeNode *in   = t->in;
-    const size_t        area = (size_t)in->w * in->h;
-
-    return under(t, 0, (int)(k % area / in->w))[k % in->w * in->stride + k / area];
-}
-
 static void reshape_row(const Job *t, int r, float *dst)
 {
-    const FsrWholeNode *wn   = t->wn;
-    const size_t        area = (size_t)wn->w * wn->h;
+    const FsrWholeNode *wn   = t->wn, *in = t->in;
+    const size_t        area = (size_t)wn->w * wn->h, under_area = (size_t)in->w * in->h;
 
     for (int x = 0; x < wn->w; x++, dst += wn->stride)
-        for (int c = 0; c < t->n->channels; c++)
-            dst[c] = numbered(t, c * area + (size_t)r * wn->w + x);
+        for (int c = 0; c < t->n->channels; c++) {
+            const size_t k = c * area + (size_t)r * wn->w + x;     /* counted in the order of planes, rows, samples */
+
+            dst[c] = under(t, 0, (int)(k % under_area / in->w))[k % in->w * in->stride + k / under_area];
+        }
 }
 
 static void transpose_row(const Job *t, int r, float *dst)

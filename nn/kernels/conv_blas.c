@@ -12,29 +12,20 @@
 
 enum { MAX_PRODUCT = 65536 * 4, MAX_N = 64, MAX_K = 1024, MAX_M = 256 };
 
-typedef struct Block { int m, n, k; } Block;
-
 static int min(int a, int b)
 {
     return a < b ? a : b;
 }
 
-static Block cut(const FsrConvShape *s)
+/* Samples in one product. OpenBLAS sums in another order at the edge of a matrix. */
+static int block(const FsrConvShape *s)
 {
-    Block b = { .n = min(s->cout, MAX_N), .k = min(s->cin * s->kw * s->kh, MAX_K) };
-
-    b.m = min(MAX_PRODUCT / (b.n * b.k), MAX_M);
-    return b;
+    return min(MAX_PRODUCT / (min(s->cout, MAX_N) * min(s->cin * s->kw * s->kh, MAX_K)), MAX_M);
 }
 
 static int fits(const FsrConvShape *s)
 {
     return !s->in_bf16 && !s->out_bf16;
-}
-
-static size_t packed_floats(const FsrConvShape *s)
-{
-    return (size_t)s->cout * (s->cin * s->kw * s->kh + 1);
 }
 
 /* [cout] biases, then the matrix [kh][kw][cin][cout] */
@@ -51,7 +42,7 @@ static void pack(const FsrConvShape *s, const float *weights, const float *bias,
 
 static size_t scratch_floats(const FsrConvShape *s)
 {
-    return (size_t)cut(s).m * s->cin * s->kw * s->kh;
+    return (size_t)block(s) * s->cin * s->kw * s->kh;
 }
 
 static void unfold(const FsrConvShape *s, const float *const *rows, int x, int m, float *col)
@@ -64,19 +55,18 @@ static void unfold(const FsrConvShape *s, const float *const *rows, int x, int m
 
 static void row(const FsrConvShape *s, const float *packed, const float *const *rows, float *dst, int width, float *scratch)
 {
-    const int    K = s->cin * s->kw * s->kh;
-    const Block  b = cut(s);
+    const int    K = s->cin * s->kw * s->kh, M = block(s);
     const float *w = packed + s->cout;
 
-    for (int x = 0; x < width; x += b.m, dst += b.m * s->cout_stride) {
-        int m = min(b.m, width - x);
+    for (int x = 0; x < width; x += M, dst += M * s->cout_stride) {
+        int m = min(M, width - x);
 
         unfold(s, rows, x, m, scratch);
         for (int p = 0; p < m; p++)
             memcpy(dst + p * s->cout_stride, packed, s->cout * sizeof(*dst));
-        for (int n = 0; n < s->cout; n += b.n)
-            for (int k = 0; k < K; k += b.k)
-                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, min(b.n, s->cout - n), min(b.k, K - k), 1,
+        for (int n = 0; n < s->cout; n += MAX_N)
+            for (int k = 0; k < K; k += MAX_K)
+                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, min(MAX_N, s->cout - n), min(MAX_K, K - k), 1,
                             scratch + k, K, w + (size_t)k * s->cout + n, s->cout, 1, dst + n, s->cout_stride);
         for (int p = 0; s->relu && p < m; p++)
             for (float *d = dst + p * s->cout_stride, *end = d + s->cout; d < end; d++)
@@ -84,10 +74,4 @@ static void row(const FsrConvShape *s, const float *packed, const float *const *
     }
 }
 
-/* OpenBLAS sums in another order at the edge of a matrix. */
-static int block(const FsrConvShape *s)
-{
-    return cut(s).m;
-}
-
-const FsrConvKernel fsr_conv_blas = { "blas", fits, packed_floats, pack, scratch_floats, row, block };
+const FsrConvKernel fsr_conv_blas = { "blas", fits, fsr_conv_plain_floats, pack, scratch_floats, row, block };

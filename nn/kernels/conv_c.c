@@ -1,7 +1,7 @@
 /* Convolution in plain C: what the other kernels are checked against. */
 #include "nn/kernels.h"
 
-static size_t packed_floats(const FsrConvShape *s)
+size_t fsr_conv_plain_floats(const FsrConvShape *s)
 {
     return (size_t)s->cout * (s->cin * s->kw * s->kh + 1);
 }
@@ -37,4 +37,4 @@ static void row(const FsrConvShape *s, const float *packed, const float *const *
     }
 }
 
-const FsrConvKernel fsr_conv_c = { "c", NULL, packed_floats, pack, NULL, row, NULL };
+const FsrConvKernel fsr_conv_c = { "c", NULL, fsr_conv_plain_floats, pack, NULL, row, NULL };

@@ -171,14 +171,13 @@ INLINE void wide_blocks(const Wide *t, int width, const int V, const int stride)
             wide_blocks(t, width, 1, stride);                   \
     }
 WIDE_FUNCTION(any, t->s->cin_stride)
-#ifndef __SANITIZE_ADDRESS__     /* with a check at each load, each copy takes a minute to compile */
-WIDE_FUNCTION(1, 1)
-WIDE_FUNCTION(4, 4)     /* 8 planes of bfloat16 */
-WIDE_FUNCTION(8, 8)
-WIDE_FUNCTION(16, 16)
-WIDE_FUNCTION(32, 32)
-WIDE_FUNCTION(64, 64)
+#ifdef __SANITIZE_ADDRESS__     /* with a check at each load, each copy takes a minute to compile */
+#define WIDE_STRIDES(F)
+#else
+#define WIDE_STRIDES(F) F(1, 1) F(4, 4) F(8, 8) F(16, 16) F(32, 32) F(64, 64)      /* 4: 8 planes of bfloat16 */
 #endif
+WIDE_STRIDES(WIDE_FUNCTION)
+#define WIDE_CASE(name, stride) case stride: run = wide_##name; break;
 
 static void wide_row(const FsrConvShape *s, const float *packed, const float *const *rows, float *dst, int width,
                      float *scratch)
@@ -190,16 +189,9 @@ static void wide_row(const FsrConvShape *s, const float *packed, const float *co
     Wide t = { .s = s, .bias = packed, .w = packed + nv * VW, .rows = rows, .dst = dst };
 
     (void)scratch;
-#ifndef __SANITIZE_ADDRESS__
     switch (s->cin_stride) {
-    case 1:  run = wide_1;  break;
-    case 4:  run = wide_4;  break;
-    case 8:  run = wide_8;  break;
-    case 16: run = wide_16; break;
-    case 32: run = wide_32; break;
-    case 64: run = wide_64; break;
+    WIDE_STRIDES(WIDE_CASE)
     }
-#endif
     for (int v = 0; v < nv;) {
         const int two  = nv - v >= 2, n = 1 + two;
         const int room = (s->cout_stride << half) - (v + two) * VW;

@@ -12,10 +12,8 @@
 
 #include "nn/kernels.h"
 
-enum { FSR_POINT_STEP = 16 };       /* planes of results and input planes come in groups of so many */
-
 typedef struct FsrPointConv {
-    int    cin, cout;               /* multiples of FSR_POINT_STEP: planes with those that fill up samples */
+    int    cin, cout;               /* multiples of 16: planes with those that fill up samples */
     float  low, top;
     float *scale, *bias;            /* [cout] */
     int8_t *weights;                /* [cout / 16][cin / 4][16][4] */
