@@ -35,7 +35,8 @@ def options():
     p.add_argument('--lr', type=float, default=1e-3)
     p.add_argument('--mse', type=float, default=0.4, help='last part of the run that minimises squared error')
     p.add_argument('--threads', type=int, default=1)
-    p.add_argument('--bf16', action='store_true', help='bfloat16 products (SESR shapes; a CPU with AVX512-BF16 or AMX)')
+    p.add_argument('--bf16', action='store_true', help='bfloat16 products (a CPU with AVX512-BF16 or AMX)')
+    p.add_argument('--start', help='SRCNN: a file to begin with, of as large kernels or smaller ones')
     p.add_argument('--seed', type=int, default=1)
     p.add_argument('--every', type=int, default=1000, help='steps between validations')
     return p.parse_args()
@@ -173,6 +174,9 @@ def main():
     os.makedirs(folder, exist_ok=True)
     check = os.path.join(folder, 'checkpoint.pt')
     run = Run(args, spec)
+    if args.start:
+        run.net.begin_as(args.start)
+        run.ema.load_state_dict(run.net.state_dict())
     train, val, test = (clips if spec['coded'] else stills)(args, spec)
     patches = data.Patches(train, scale, run.net.kind, run.net.halo, run.rng)
     if os.path.exists(check):

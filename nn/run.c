@@ -356,7 +356,8 @@ static void add_near(Job *t, int r)
     const int  blocks = in_blocks(t->pn);
     FsrSamples seen, near;
 
-    for (int x = begin(t, t->i); blocks && next_span(t, t->i, x, &l->seen, l->rows.first[1], l->rows.last[1], &seen); x = seen.x + seen.width) {
+    for (int x = begin(t, t->i); blocks && next_span(t, t->i, x, &l->seen, l->rows.first[1], l->rows.last[1], &seen);
+         x = seen.x + seen.width) {
         near = whole_blocks(t, seen);       /* all before what is 0, over which they reach */
         add_part(t, r, near.x, near.x + near.width, 0);
     }

@@ -223,7 +223,7 @@ static void i8_same_bits_everywhere(void **state)
 /* ---- ranges in the file ---- */
 
 static const Plane *seen[MAX_OPS];      /* value of node v1, ... whose range is written; NULL: no range */
-static int          damaged;
+static int          damaged, detail;
 
 static void write_ranges(Buf *model)
 {
@@ -250,6 +250,13 @@ static void write_ranges(Buf *model)
         snprintf(key, sizeof(key), "range v%d", i);
         pb_str(&meta, 1, key);
         pb_str(&meta, 2, text);
+        pb_sub(model, 14, &meta);
+    }
+    if (detail) {
+        Buf meta = { 0 };
+
+        pb_str(&meta, 1, "output");
+        pb_str(&meta, 2, "detail");
         pb_sub(model, 14, &meta);
     }
 }
@@ -576,6 +583,65 @@ static Pic run_limited(const FsrNet *net, Pic *in, const FsrNnTiles *t, int isa,
     return out;
 }
 
+/* Values of 16 planes and detail that comes out: kernels of lanes, where there are such. The same bits as plain C, in any
+ * tiles and with a limited halo. */
+static void i8_lanes(void **state)
+{
+    Graph   g = { .nb = 0 };
+    FsrNet *net;
+    Pic     in = new_pic(16, 77, 50), want = { 0 };
+    uint8_t wanted[5 * 4];
+    FsrNnTiles t = { .wanted = wanted, .stride = 5, .cols = 5, .rows = 4, .tile_w = 16, .tile_h = 16, .halo = 1 };
+    Plane  *ref;
+
+    (void)state;
+    seed = 17;
+    for (int i = 0; i < 5 * 4; i++)
+        wanted[i] = rnd(2);
+    add_input(&g, 16);
+    add_conv(&g, 0, 16, 3, 3, 1, 1);
+    add_op(&g, FSR_OP_RELU, 1, -1);
+    add_conv(&g, 2, 16, 3, 3, 1, 1);
+    add_op(&g, FSR_OP_RELU, 3, -1);
+    add_op(&g, FSR_OP_ADD, 2, 4);
+    add_conv(&g, 5, 11, 3, 3, 1, 1);
+    add_conv(&g, 0, 11, 1, 1, 0, 0);
+    add_op(&g, FSR_OP_ADD, 6, 7);
+    ref = evaluate(&g, &in);
+    memset(seen, 0, sizeof(seen));
+    seen[0] = &ref[0];
+    seen[1] = &ref[2];
+    seen[3] = &ref[4];
+    seen[5] = &ref[5];
+    add_metadata = write_ranges;
+    detail       = 1;
+    net          = load_graph(&g);
+    detail       = 0;
+    add_metadata = NULL;
+    memset(seen, 0, sizeof(seen));
+    precision = FSR_PRECISION_I8;
+    for (int limit = 0; limit < 2; limit++)
+        for (int isa = 0; isa < FSR_ISA_NB; isa++)
+            for (int cut = 0; cut < 3 && fsr_nn_isa_available(isa); cut++) {
+                Pic have = limit ? run_limited(net, &in, &t, isa, cut) : run(net, &in, isa, cut * 13, cut * 9);
+
+                if (isa || cut)
+                    same_bits(&want, &have, fsr_nn_isa_name(isa));
+                if (!limit && !isa && !cut)
+                    near_reference(&g, ref, &have, FSR_ISA_AVX2);
+                free_pic(&want);
+                want = have;
+            }
+    precision = FSR_PRECISION_F32;
+    for (int i = 0; i < g.nb; i++)
+        free(ref[i].v);
+    free(ref);
+    free_pic(&want);
+    free_pic(&in);
+    fsr_nn_free(&net);
+    free_graph(&g);
+}
+
 /* A limited halo: values further from wanted tiles are 0, and it makes no difference how the picture is cut for threads, in
  * jobs or in rows of the caller's choice. */
 static void limited_halo(void **state)
@@ -725,6 +791,7 @@ int main(void)
         cmocka_unit_test(counts_work),
         cmocka_unit_test(copies_what_repeats),
         cmocka_unit_test(pays_for_parts_only),
+        cmocka_unit_test(i8_lanes),
         cmocka_unit_test(limited_halo),
         cmocka_unit_test(bf16_not_for_pictures),
         cmocka_unit_test(refuses_sizes),
