@@ -312,14 +312,16 @@ static void refuses(void **state)
     float   w[OUT][IN] = { { 0 } };
     FsrNet *small = linear(w, 4), *fits = linear(w, OUT);
     Sim    *s = sim_new(32, 32, 3), *t = sim_new(32, 32, 2);
-    const struct { Sim *s; const FsrNet *net; enum FsrFill fill; const FsrNet *key_net; } c[] = {
-        { s, fits, FSR_FILL_FUSE, NULL }, { t, small, FSR_FILL_FUSE, NULL }, { t, NULL, FSR_FILL_FUSE, NULL }, { t, fits, FSR_FILL_DETAIL, NULL },
-        { t, fits, FSR_FILL_FUSE, fits },
+    const struct { Sim *s; const FsrNet *net; enum FsrFill fill; const FsrNet *key_net, *coarse_net; } c[] = {
+        { s, fits, FSR_FILL_FUSE, NULL, NULL }, { t, small, FSR_FILL_FUSE, NULL, NULL }, { t, NULL, FSR_FILL_FUSE, NULL, NULL },
+        { t, fits, FSR_FILL_DETAIL, NULL, NULL }, { t, fits, FSR_FILL_FUSE, fits, NULL }, { t, fits, FSR_FILL_FUSE, NULL, small },
+        { t, fits, FSR_FILL_FUSE, NULL, net },      /* other layers */
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
-        SimRun *r = sim_start(c[i].s, &(SimConfig){ .fill = c[i].fill, .net = c[i].net, .key_net = c[i].key_net });
+        SimRun *r = sim_start(c[i].s, &(SimConfig){ .fill = c[i].fill, .net = c[i].net, .key_net = c[i].key_net,
+                                                   .coarse_net = c[i].coarse_net });
 
         assert_int_equal(r->ret, -EINVAL);
         sim_end(r);
