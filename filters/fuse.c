@@ -484,9 +484,13 @@ static int fuse_fill(FsrEngine *e, FsrNode *n)
     return fuse(e, n, 1);
 }
 
+static int plan_network(FsrEngine *e, FsrPlan **plan, const FsrNet *net, char *err, size_t err_size)
+{
+    return fsr_nn_plan_as(plan, net, e->cfg.format.width, e->cfg.format.height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
+}
+
 static int plan_key(FsrEngine *e, char *err, size_t err_size)
 {
-    const FsrFormat *fmt = &e->cfg.format;
     FsrNetInfo info;
 
     fsr_nn_info(e->cfg.key_net, &info);
@@ -496,12 +500,11 @@ static int plan_key(FsrEngine *e, char *err, size_t err_size)
         return -EINVAL;
     }
     e->fuse->key_macs = info.macs / 4;
-    return fsr_nn_plan_as(&e->fuse->key, e->cfg.key_net, fmt->width, fmt->height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
+    return plan_network(e, &e->fuse->key, e->cfg.key_net, err, err_size);
 }
 
 static int plan_coarse(FsrEngine *e, const FsrNetInfo *net, char *err, size_t err_size)
 {
-    const FsrFormat *fmt = &e->cfg.format;
     FsrNetInfo info;
 
     fsr_nn_info(e->cfg.coarse_net, &info);
@@ -509,7 +512,7 @@ static int plan_coarse(FsrEngine *e, const FsrNetInfo *net, char *err, size_t er
         snprintf(err, err_size, "the network for coarse pictures has other layers than the one that it stands in for");
         return -EINVAL;
     }
-    return fsr_nn_plan_as(&e->fuse->coarse, e->cfg.coarse_net, fmt->width, fmt->height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
+    return plan_network(e, &e->fuse->coarse, e->cfg.coarse_net, err, err_size);
 }
 
 int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
@@ -542,7 +545,7 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
     f->cuts    = calloc(e->cfg.nb_workers + 1, sizeof(*f->cuts));
     if (!f->wanted || !f->order || !f->cuts || !f->detail || !f->weight || !f->state)
         goto nomem;
-    ret = fsr_nn_plan_as(&e->plan, e->cfg.net, fmt->width, fmt->height, e->cfg.nb_workers, e->cfg.precision, err, err_size);
+    ret = plan_network(e, &e->plan, e->cfg.net, err, err_size);
     if (ret >= 0 && e->cfg.key_net)
         ret = plan_key(e, err, err_size);
     if (ret >= 0 && e->cfg.coarse_net)

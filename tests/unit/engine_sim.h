@@ -365,6 +365,14 @@ typedef struct SimLayout {
     int bytes, shift, planes, lw, lh, step;
 } SimLayout;
 
+/* Blocks of a record, for functions that edit it. */
+static inline FsrBlock *sim_blocks(uint8_t *record)
+{
+    const FsrRecord *r = (const FsrRecord *)record;
+
+    return (FsrBlock *)(record + sizeof(*r) + r->nb_refs * sizeof(FsrRef) + r->nb_held * sizeof(uint32_t));
+}
+
 typedef struct SimConfig {
     enum FsrFill   fill;
     enum FsrShow   show;

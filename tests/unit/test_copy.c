@@ -61,7 +61,7 @@ static void moving_picture(void **state)
 static void stop_left(void *arg, int display, uint8_t *record, size_t *size)
 {
     FsrRecord *r = (FsrRecord *)record;
-    FsrBlock  *b = (FsrBlock *)(record + sizeof(*r) + r->nb_refs * sizeof(FsrRef) + r->nb_held * sizeof(uint32_t));
+    FsrBlock  *b = sim_blocks(record);
 
     (void)arg;
     (void)display;

@@ -31,7 +31,7 @@ static FsrNet *linear(float w[OUT][IN], int planes_out)
 static void skip_all(void *arg, int display, uint8_t *record, size_t *size)
 {
     FsrRecord *r = (FsrRecord *)record;
-    FsrBlock  *b = (FsrBlock *)(record + sizeof(*r) + r->nb_refs * sizeof(FsrRef) + r->nb_held * sizeof(uint32_t));
+    FsrBlock  *b = sim_blocks(record);
 
     (void)arg;
     (void)display;
@@ -152,7 +152,7 @@ static void key_network(void **state)
 static void two_qps(void *arg, int display, uint8_t *record, size_t *size)
 {
     FsrRecord *r = (FsrRecord *)record;
-    FsrBlock  *b = (FsrBlock *)(record + sizeof(*r) + r->nb_refs * sizeof(FsrRef) + r->nb_held * sizeof(uint32_t));
+    FsrBlock  *b = sim_blocks(record);
 
     (void)arg;
     (void)display;
