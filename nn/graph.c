@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { HUGE = 2 << 20 };        /* page of the processor that spares most misses of the translation cache */
 
 typedef struct FsrBlock { _Alignas(64) struct FsrBlock *before; } FsrBlock;
 
@@ -14,8 +17,10 @@ void *fsr_alloc(FsrMemory *m, size_t bytes)
     const size_t size = sizeof(FsrBlock) + bytes;
     void        *block;
 
-    if (size < bytes || posix_memalign(&block, 64, size))
+    if (size < bytes || posix_memalign(&block, size < HUGE ? 64 : HUGE, size))
         return NULL;
+    if (size >= HUGE)                   /* may fail: pages are small then */
+        madvise(block, size, MADV_HUGEPAGE);
     memset(block, 0, size);
     ((FsrBlock *)block)->before = m->last;
     m->last   = block;

@@ -181,6 +181,11 @@ static inline int fsr_max(int a, int b)
     return a > b ? a : b;
 }
 
+static inline int fsr_clamp(int v, int lo, int hi)
+{
+    return fsr_max(lo, fsr_min(v, hi));
+}
+
 static inline int fsr_floor_div(int a, int b)
 {
     return a / b - (a % b < 0);

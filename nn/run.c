@@ -22,11 +22,6 @@ typedef struct Job {
     int64_t            made;                /* samples */
 } Job;
 
-static int clamp(int v, int lo, int hi)
-{
-    return fsr_max(lo, fsr_min(v, hi));
-}
-
 int fsr_nn_jobs(const FsrPlan *p)
 {
     return p->rows;
@@ -85,8 +80,8 @@ static void input_row(const Job *t, int r, FsrSamples s, float *dst)
 {
     const FsrPlan *p = t->p;
     const int  stride = t->pn->stride;
-    const int  y      = clamp(t->y - t->n->margin.top + r, 0, p->height - 1);
-    const int  first  = clamp(s.x, 0, p->width - 1), last = clamp(s.x + s.width - 1, 0, p->width - 1);
+    const int  y      = fsr_clamp(t->y - t->n->margin.top + r, 0, p->height - 1);
+    const int  first  = fsr_clamp(s.x, 0, p->width - 1), last = fsr_clamp(s.x + s.width - 1, 0, p->width - 1);
     const int  left   = fsr_max(first - s.x, 0), have = last - first + 1;
     float     *inside = dst + (size_t)left * stride;
 

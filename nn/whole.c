@@ -8,7 +8,6 @@
 enum {
     BAND_SAMPLES = 256,     /* of a band: amortizes reading a layer's weights */
     MAX_FLOATS   = 1 << 29, /* of a plan, its weights apart */
-    MIN_EDGES_W  = 24,      /* samples of a row from which on its ends are worth work of their own */
 };
 
 typedef struct Planner {
@@ -191,18 +190,17 @@ static int size_node(const Planner *t)
 
 /* ---- kernels ---------------------------------------------------------------------- */
 
-/* A kernel knows no strides: sx samples side by side are one with sx times as many planes,
- * and the kernel's columns beyond the last are zero. */
+/* A kernel knows no strides: a window's row is one sample of as many planes, of which the next begins sx samples on. */
 static float *fold_stride(const Planner *t, const FsrConvShape *s, int planes, int stride)
 {
     const FsrNode *n = t->n;
-    float         *w = fsr_alloc(&t->p->temp, (size_t)s->cout * s->cin * s->kw * s->kh * sizeof(*w));
+    float         *w = fsr_alloc(&t->p->temp, (size_t)s->cout * s->cin * s->kh * sizeof(*w));
 
     for (int o = 0; w && o < s->cout; o++)
         for (int i = 0; i < planes; i++)
             for (int y = 0; y < n->kh; y++)
                 for (int x = 0; x < n->kw; x++)
-                    w[(((size_t)o * s->cin + x % n->sx * stride + i) * s->kh + y) * s->kw + x / n->sx] =
+                    w[((size_t)o * s->cin + x * stride + i) * s->kh + y] =
                         n->weights[(((size_t)o * planes + i) * n->kh + y) * n->kw + x];
     return w;
 }
@@ -216,12 +214,11 @@ static int setup_conv(const Planner *t, int i)
     const float   *weights = n->weights;
 
     *shape = (FsrConvShape){
-        .cin  = fold ? fsr_min(n->sx, n->kw) * t->in->stride : t->in_planes, .cin_stride = n->sx * t->in->stride,
+        .cin  = fold ? n->kw * t->in->stride : t->in_planes, .cin_stride = n->sx * t->in->stride,
         .cout = n->channels, .cout_stride = wn->stride,
-        .kw   = fsr_ceil_div(n->kw, n->sx), .kh = n->kh, .relu = n->relu,
+        .kw   = fold ? 1 : n->kw, .kh = n->kh, .relu = n->relu, .top = n->top,
     };
-    if (n->sx > 1 || wn->pad.left || wn->pad.top || wn->w + n->kw - 1 > t->in->w || (wn->h - 1) * n->sy + n->kh > t->in->h)
-        wn->window_w = (wn->w - 1 + shape->kw) * n->sx;
+    wn->points = n->kw == 1 && n->kh == 1 && n->sx == 1 && n->sy == 1 && wn->w == t->in->w && wn->h == t->in->h;
     if (fold && !(weights = fold_stride(t, shape, t->in_planes, t->in->stride)))
         return -ENOMEM;
     return fsr_plan_pack(t->p, i, weights, n->bias);
@@ -234,8 +231,7 @@ static int setup_depthwise(const Planner *t, int i)
     float        **packed = &t->p->nodes[i].packed;
 
     wn->dw = (FsrDwShape){ n->channels, wn->stride, n->kw, n->kh, n->sx, n->relu ? 0 : -FLT_MAX,
-                           n->top > 0 ? n->top : FLT_MAX, 0 };
-    wn->window_w  = (wn->w - 1) * n->sx + n->kw;
+                           n->top > 0 ? n->top : FLT_MAX, 0, 0, 0 };
     wn->dw_kernel = fsr_nn_pick_depthwise(t->p->isa, &wn->dw);
     if (!(*packed = fsr_plan_alloc(t->p, fsr_dw_packed_floats(&wn->dw) * sizeof(float))))
         return -ENOMEM;
@@ -266,11 +262,10 @@ static int setup_node(Planner *t, int i)
     } else if (n->op == FSR_OP_INPUT) {
         fsr_at_least(scratch, (size_t)n->channels * wn->w);
     }
-    wn->edges = wn->window_w && wn->w >= MIN_EDGES_W && t->in->w >= n->kw && (n->sx == 1 || wn->dw_kernel);
-    if (wn->edges)
+    if (n->op == FSR_OP_CONV || n->op == FSR_OP_DEPTHWISE) {
         fsr_at_least(&t->zeros, in_pitch);
-    if (wn->window_w)
-        fsr_at_least(&t->window, (size_t)wn->window_w * t->in->stride * ((wn->band - 1) * n->sy + n->kh));
+        fsr_at_least(&t->window, (size_t)n->kh * ((wn->w - 1) * n->sx + n->kw) * t->in->stride);
+    }
     fsr_at_least(scratch, wn->w);                   /* one plane for get or put */
     return ret;
 }

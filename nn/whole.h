@@ -20,8 +20,7 @@ typedef struct FsrWholeNode {
     int       band;                     /* rows made at a time; a ring has whole bands, or all rows */
     FsrMargin pad;                      /* convolutions, pools, pad */
     int       first_c, first_x, first_y;        /* slice */
-    int       window_w;                 /* samples of a padded input row; 0: read it in place */
-    int       edges;                    /* in place but for samples whose window leaves the picture */
+    int       points;                   /* 1x1 convolution, sample for sample */
     FsrDwShape           dw;
     const FsrDwKernel   *dw_kernel;
     const FsrPointKernel *point;        /* 1x1 convolution in integers; NULL: float */
@@ -31,8 +30,8 @@ typedef struct FsrWholeNode {
 } FsrWholeNode;
 
 struct FsrWhole {
-    size_t       window;                /* offset of padded rows under a band of a convolution */
-    size_t       zeros;                 /* offset of a row of an edges node's input outside of the picture */
+    size_t       window;                /* offset of what lies under samples whose window leaves the picture */
+    size_t       zeros;                 /* offset of a convolution's input row outside of the picture */
     FsrWholeNode nodes[];
 };
 

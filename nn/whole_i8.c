@@ -17,8 +17,7 @@ static int fits(const FsrPlan *p, int i, const int *uses)
 {
     const FsrNode *n = &p->net->nodes[i], *in = &p->net->nodes[n->in[0]];
 
-    return n->op == FSR_OP_CONV && n->kw == 1 && n->kh == 1 && n->sx == 1 && n->sy == 1 &&
-           !p->whole->nodes[i].window_w && in->op == FSR_OP_DEPTHWISE && in->relu &&
+    return p->whole->nodes[i].points && in->op == FSR_OP_DEPTHWISE && in->relu &&
            in->channels >= MIN_PLANES && n->channels >= MIN_PLANES && uses[n->in[0]] == 1;
 }
 

@@ -30,41 +30,17 @@ static float *under(const Job *t, int j, int r)
 
 /* ---- convolutions ----------------------------------------------------------------- */
 
-/* Row y of the input; one of zeros outside of the picture, where that is NULL. */
-static const float *under_or(const Job *t, int y, const float *zeros)
-{
-    return y < 0 || y >= t->in->h ? zeros : under(t, 0, y);
-}
-
-/* `width` samples of a row of the input (NULL: zeros) from sample x on, zeros at its sides. */
-static void copy_padded(const Job *t, float *dst, const float *row, int x, int width)
-{
-    const size_t stride = t->in->stride;
-    const int    left = fsr_min(fsr_max(-x, 0), width);
-    const int    have = row ? fsr_max(fsr_min(t->in->w - x, width) - left, 0) : 0;
-
-    memset(dst, 0, left * stride * sizeof(*dst));
-    if (have > 0)
-        memcpy(dst + left * stride, row + (x + left) * stride, have * stride * sizeof(*dst));
-    memset(dst + (left + have) * stride, 0, (width - left - have) * stride * sizeof(*dst));
-}
-
 static void conv_run(const Job *t, const float *const *rows, float *dst, int width)
 {
-    const FsrPlanNode *pn  = &t->p->nodes[t->i];
-    const size_t       len = (size_t)width * t->wn->stride;
-    const float        top = t->n->top;
+    const FsrPlanNode *pn = &t->p->nodes[t->i];
 
-    if (t->wn->dw_kernel) {
+    if (t->wn->dw_kernel)
         t->wn->dw_kernel->row(&t->wn->dw, pn->packed, rows, dst, width);
-        return;
-    }
-    pn->kernel->row(&pn->shape, pn->packed, rows, dst, width, t->memory + t->p->scratch);
-    for (size_t k = 0; top > 0 && k < len; k++)
-        dst[k] = dst[k] > top ? top : dst[k];
+    else
+        pn->kernel->row(&pn->shape, pn->packed, rows, dst, width, t->memory + t->p->scratch);
 }
 
-/* 1x1 in place: all rows that lie together are one. */
+/* 1x1: all rows that lie together are one. */
 static void conv_points(const Job *t, int first, int last)
 {
     const FsrWholeNode *wn   = t->wn;
@@ -81,68 +57,67 @@ static void conv_points(const Job *t, int first, int last)
     }
 }
 
-/* Samples x to x + n - 1 of a row, some of their window outside of the picture. */
+/* Sample x of a depthwise convolution without the columns of its window that lie outside of the picture. */
+static void depthwise_edge(const Job *t, const float *const *rows, float *dst, int x)
+{
+    const int    from   = x * t->n->sx - t->wn->pad.left;
+    const int    before = fsr_clamp(-from, 0, t->n->kw), inside = fsr_clamp(t->in->w - from, before, t->n->kw) - before;
+    FsrDwShape   s      = t->wn->dw;
+    const float *windows[FSR_NN_MAX_KERNEL];
+
+    for (int k = 0; k < s.kh; k++)
+        windows[k] = rows[k] + (inside ? (size_t)(from + before) * t->in->stride : 0);
+    s.before = before;
+    s.after  = s.kw - before - inside;
+    s.kw     = inside;
+    t->wn->dw_kernel->row(&s, t->p->nodes[t->i].packed, windows, dst + (size_t)x * t->wn->stride, 1);
+}
+
+/* Samples x to x + n - 1 of a row, some of their window outside of the picture, where zeros are. */
 static void conv_edge(const Job *t, const float *const *rows, float *dst, int x, int n)
 {
-    const int    width = (n - 1) * t->n->sx + t->n->kw;
+    const size_t stride = t->in->stride;
+    const int    from   = x * t->n->sx - t->wn->pad.left, width = (n - 1) * t->n->sx + t->n->kw;
+    const int    before = fsr_clamp(-from, 0, width), inside = fsr_clamp(t->in->w - from, before, width) - before;
     const float *windows[FSR_NN_MAX_KERNEL];
     float       *to = t->memory + t->p->whole->window;
 
-    for (int k = 0; n > 0 && k < t->n->kh; k++, to += (size_t)width * t->in->stride) {
-        copy_padded(t, to, rows[k], x * t->n->sx - t->wn->pad.left, width);
+    for (int k = 0; n > 0 && k < t->n->kh; k++, to += width * stride) {
+        memset(to, 0, width * stride * sizeof(*to));
+        if (inside)
+            memcpy(to + before * stride, rows[k] + (from + before) * stride, inside * stride * sizeof(*to));
         windows[k] = to;
     }
     if (n > 0)
         conv_run(t, windows, dst + (size_t)x * t->wn->stride, n);
 }
 
-/* A row whose windows lie in the picture but for those at its ends. */
-static void conv_in_place(const Job *t, int r)
+/* The input is read in place but for windows that leave the picture at its sides; above and below it are rows of zeros. */
+static void conv_row(const Job *t, int r)
 {
     const FsrNode      *n  = t->n;
     const FsrWholeNode *wn = t->wn, *in = t->in;
     const int top = fsr_whole_span(t->p, t->i, 0, r).first;
-    const int x0  = fsr_ceil_div(wn->pad.left, n->sx);
-    const int x1  = fsr_min((in->w + wn->pad.left - n->kw) / n->sx + 1, wn->w);
+    const int x0  = fsr_min(fsr_ceil_div(wn->pad.left, n->sx), wn->w);
+    const int x1  = fsr_clamp(fsr_floor_div(in->w + wn->pad.left - n->kw, n->sx) + 1, x0, wn->w);
     const float *rows[FSR_NN_MAX_KERNEL], *inner[FSR_NN_MAX_KERNEL];
     float *dst = row_of(t, t->i, r);
 
     for (int k = 0; k < n->kh; k++) {
-        rows[k]  = under_or(t, top + k, t->memory + t->p->whole->zeros);
+        rows[k]  = top + k < 0 || top + k >= in->h ? t->memory + t->p->whole->zeros : under(t, 0, top + k);
         inner[k] = rows[k] + (size_t)(x0 * n->sx - wn->pad.left) * in->stride;
     }
-    conv_run(t, inner, dst + (size_t)x0 * wn->stride, x1 - x0);
-    conv_edge(t, rows, dst, 0, x0);
-    conv_edge(t, rows, dst, x1, wn->w - x1);
-}
-
-static void conv_rows(Job *t, int first, int last)
-{
-    const FsrNode      *n  = t->n;
-    const FsrWholeNode *wn = t->wn, *in = t->in;
-    const int    a      = fsr_whole_span(t->p, t->i, 0, first).first;
-    const int    b      = fsr_whole_span(t->p, t->i, 0, last).last;
-    const size_t pitch  = (size_t)wn->window_w * in->stride;
-    const float *rows[FSR_NN_MAX_KERNEL];
-    float       *window = t->memory + t->p->whole->window;
-
-    if (!wn->window_w && n->kw == 1 && n->kh == 1 && in->w == wn->w && n->sy == 1) {
-        conv_points(t, first, last);
+    if (x0 < x1)
+        conv_run(t, inner, dst + (size_t)x0 * wn->stride, x1 - x0);
+    if (!wn->dw_kernel) {
+        conv_edge(t, rows, dst, 0, x0);
+        conv_edge(t, rows, dst, x1, wn->w - x1);
         return;
     }
-    for (int r = first; wn->edges && r <= last; r++)
-        conv_in_place(t, r);
-    if (wn->edges)
-        return;
-    for (int y = a; wn->window_w && y <= b; y++)
-        copy_padded(t, window + (y - a) * pitch, under_or(t, y, NULL), -wn->pad.left, wn->window_w);
-    for (int r = first; r <= last; r++) {
-        const int top = fsr_whole_span(t->p, t->i, 0, r).first;
-
-        for (int k = 0; k < n->kh; k++)
-            rows[k] = wn->window_w ? window + (top - a + k) * pitch : under(t, 0, top + k);
-        conv_run(t, rows, row_of(t, t->i, r), wn->w);
-    }
+    for (int x = 0; x < x0; x++)
+        depthwise_edge(t, rows, dst, x);
+    for (int x = x1; x < wn->w; x++)
+        depthwise_edge(t, rows, dst, x);
 }
 
 /* ---- the others: row r into dst ------------------------------------------------------ */
@@ -346,10 +321,12 @@ static void make(void *opaque, int i, int first, int last)
     t->n  = &t->p->net->nodes[i];
     t->wn = &t->p->whole->nodes[i];
     t->in = &t->p->whole->nodes[t->n->in[0]];
-    if (t->n->op == FSR_OP_CONV || t->n->op == FSR_OP_DEPTHWISE)
-        conv_rows(t, first, last);
-    else
-        for (int r = first; r <= last; r++)
+    if (t->wn->points)
+        conv_points(t, first, last);
+    for (int r = first; !t->wn->points && r <= last; r++)
+        if (t->n->op == FSR_OP_CONV || t->n->op == FSR_OP_DEPTHWISE)
+            conv_row(t, r);
+        else
             other_row(t, r, row_of(t, i, r));
     t->macs += fsr_node_macs(t->p->net, t->n) * t->wn->w * (last - first + 1);
 }

@@ -70,7 +70,7 @@ static void row(const FsrConvShape *s, const float *packed, const float *const *
                             scratch + k, K, w + (size_t)k * s->cout + n, s->cout, 1, dst + n, s->cout_stride);
         for (int p = 0; s->relu && p < m; p++)
             for (float *d = dst + p * s->cout_stride, *end = d + s->cout; d < end; d++)
-                *d = *d < 0 ? 0 : *d;
+                *d = *d < 0 ? 0 : s->top > 0 && *d > s->top ? s->top : *d;
     }
 }
 

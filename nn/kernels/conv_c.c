@@ -32,7 +32,8 @@ static void row(const FsrConvShape *s, const float *packed, const float *const *
                 for (int kx = 0; kx < s->kw; kx++)
                     for (int i = 0; i < s->cin; i++)
                         sum += fsr_get_plane(rows[ky] + (size_t)(x + kx) * s->cin_stride, i, s->in_bf16) * *w++;
-            fsr_set_plane(dst, o, s->out_bf16, s->relu && sum < 0 ? 0 : sum);
+            sum = s->relu && sum < 0 ? 0 : s->top > 0 && sum > s->top ? s->top : sum;
+            fsr_set_plane(dst, o, s->out_bf16, sum);
         }
     }
 }

@@ -51,6 +51,13 @@ static float weight(const FsrConvShape *s, const float *weights, int o, int i, i
     return word;
 }
 
+/* A sum between the limits of the shape. */
+INLINE vec limit(const FsrConvShape *s, vec v)
+{
+    v = s->relu ? v_max(v, v_zero()) : v;
+    return s->top > 0 ? v_min(v, v_set1(&s->top)) : v;
+}
+
 #if WIDE_P
 /* ---- wide ------------------------------------------------------------------------- */
 
@@ -103,6 +110,9 @@ INLINE void wide_block(const Wide *t, int x, const int P, const int V, const int
     const float *w    = t->w;
     vec acc[WIDE_P][2];
 
+    UNROLL for (int p = 0; p < P; p++)          /* the results' lines come while the sums are made */
+        UNROLL for (int v = 0; v < V; v++)
+            __builtin_prefetch(t->dst + (size_t)(x + p) * s->cout_stride + v * VW, 1);
     UNROLL for (int p = 0; p < P; p++)
         UNROLL for (int v = 0; v < V; v++)
             acc[p][v] = v_load(t->bias + v * VW);
@@ -131,7 +141,7 @@ INLINE void wide_block(const Wide *t, int x, const int P, const int V, const int
         float *d = t->dst + (size_t)(x + p) * s->cout_stride;
 
         UNROLL for (int v = 0; v < V; v++) {
-            vec a = s->relu ? v_max(acc[p][v], v_zero()) : acc[p][v];
+            vec a = limit(s, acc[p][v]);
             if (CAN_STORE_BF16 && s->out_bf16)
                 v_store_bf16(d + v * VW / 2, a, v < V - 1 ? VW : t->lanes);
             else if (v < V - 1 || t->lanes == VW)
@@ -174,7 +184,7 @@ WIDE_FUNCTION(any, t->s->cin_stride)
 #ifdef __SANITIZE_ADDRESS__     /* with a check at each load, each copy takes a minute to compile */
 #define WIDE_STRIDES(F)
 #else
-#define WIDE_STRIDES(F) F(1, 1) F(4, 4) F(8, 8) F(16, 16) F(32, 32) F(64, 64)      /* 4: 8 planes of bfloat16 */
+#define WIDE_STRIDES(F) F(1, 1) F(4, 4) F(6, 6) F(8, 8) F(16, 16) F(32, 32) F(64, 64)      /* 4: 8 planes of bfloat16 */
 #endif
 WIDE_STRIDES(WIDE_FUNCTION)
 #define WIDE_CASE(name, stride) case stride: run = wide_##name; break;
@@ -213,15 +223,21 @@ const FsrConvKernel ISA(fsr_conv_wide) = { ISA_NAME " wide", wide_fits, wide_pac
 
 static int few_fits(const FsrConvShape *s)
 {
-    return s->cout <= 4 && s->cin_stride % VW == 0 && s->in_bf16 == IN_BF16 && !s->out_bf16;
+    return s->cout <= 4 && s->cin_stride % VW == 0 && words(s) <= s->cin_stride && s->in_bf16 == IN_BF16 && !s->out_bf16;
+}
+
+/* Words of a sample that are read. */
+static inline int few_words(const FsrConvShape *s)
+{
+    return vectors(words(s)) * VW;
 }
 
 static size_t few_packed(const FsrConvShape *s)
 {
-    return (size_t)s->cout * s->cin_stride * s->kw * s->kh + VW;
+    return (size_t)s->cout * few_words(s) * s->kw * s->kh + VW;
 }
 
-/* VW biases (those that there are), then [cout][kh][vectors of cin][kw][VW] */
+/* VW biases (those that there are), then [cout][kh][vectors of words][kw][VW] */
 static void few_pack(const FsrConvShape *s, const float *weights, const float *bias, float *dst)
 {
     memset(dst, 0, VW * sizeof(*dst));
@@ -229,7 +245,7 @@ static void few_pack(const FsrConvShape *s, const float *weights, const float *b
     dst += VW;
     for (int o = 0; o < s->cout; o++)
         for (int y = 0; y < s->kh; y++)
-            for (int i = 0; i < s->cin_stride; i += VW)
+            for (int i = 0; i < words(s); i += VW)
                 for (int x = 0; x < s->kw; x++)
                     for (int k = i; k < i + VW; k++)
                         *dst++ = weight(s, weights, o, k, y, x);
@@ -259,7 +275,7 @@ INLINE vec few_block(const FsrConvShape *s, const float *bias, const float *w, c
     UNROLL for (int p = 0; p < VW; p++)
         acc[p] = v_zero();
     for (int ky = 0; ky < s->kh; ky++)
-        for (int i = 0; i < stride; i += VW) {
+        for (int i = 0; i < words(s); i += VW) {
             const float *in = rows[ky] + (size_t)x * stride + i;
             int left = s->kw;
 
@@ -271,12 +287,12 @@ INLINE vec few_block(const FsrConvShape *s, const float *bias, const float *w, c
                 few_columns(acc, in, w, stride, P, 1);
         }
     sum = v_add(v_sums(acc), v_set1(bias));
-    return s->relu ? v_max(sum, v_zero()) : sum;
+    return limit(s, sum);
 }
 
 INLINE void few_samples(const FsrConvShape *s, const float *packed, const float *const *rows, float *d, int x, const int P)
 {
-    const size_t taps = (size_t)s->cin_stride * s->kw * s->kh;
+    const size_t taps = (size_t)few_words(s) * s->kw * s->kh;
     const float *w    = packed + VW;
     vec sum[4];
 

@@ -13,6 +13,7 @@ typedef struct FsrDwShape {
     int   sx;                   /* input samples from one result to the next */
     float lo, hi;               /* results are kept between these */
     int   bytes;                /* results are bytes, rounded to nearest even, not floats; lo is 0, hi 255 */
+    int   before, after;        /* columns of the packed weights in front of those kw and behind them, left out */
 } FsrDwShape;
 
 typedef struct FsrDwKernel {
@@ -23,7 +24,7 @@ typedef struct FsrDwKernel {
     void (*row)(const FsrDwShape *s, const float *packed, const float *const *rows, void *dst, int width);
 } FsrDwKernel;
 
-/* All kernels read [1 + kh kw][stride]: biases, then the weights of each tap. */
+/* All kernels read [1 + kh kw][stride]: biases, then the weights of each tap; kw with the columns left out. */
 size_t fsr_dw_packed_floats(const FsrDwShape *s);
 void   fsr_dw_pack(const FsrDwShape *s, const float *weights, const float *bias, float *dst);
 

@@ -7,10 +7,10 @@ static void row(const FsrDwShape *s, const float *packed, const float *const *ro
 {
     for (int x = 0; x < width; x++)
         for (int c = 0; c < s->stride; c++) {
-            const float *w = packed + s->stride + c;
+            const float *w = packed + (1 + s->before) * s->stride + c;
             float sum = packed[c];
 
-            for (int ky = 0; ky < s->kh; ky++)
+            for (int ky = 0; ky < s->kh; ky++, w += (s->before + s->after) * s->stride)
                 for (int kx = 0; kx < s->kw; kx++, w += s->stride)
                     sum += rows[ky][(size_t)(x * s->sx + kx) * s->stride + c] * *w;
             sum = sum > s->lo ? sum : s->lo;            /* also what is not a number */

@@ -23,12 +23,13 @@ INLINE void dw_vector(const FsrDwShape *s, const float *packed, const float *con
                       void *dst, int x, int c, const int P, const int KW, const int SX)
 {
     const int    stride = s->stride, kw = KW ? KW : s->kw, sx = SX ? SX : s->sx;
-    const float *w = packed + stride + c;
+    const int    all = s->before + kw + s->after;
+    const float *w = packed + (1 + s->before) * stride + c;
     vec acc[DW_P], lo = v_set1(&s->lo), hi = v_set1(&s->hi);
 
     UNROLL for (int p = 0; p < P; p++)
         acc[p] = v_load(packed + c);
-    for (int ky = 0; ky < s->kh; ky++, w += kw * stride) {
+    for (int ky = 0; ky < s->kh; ky++, w += all * stride) {
         const float *in = rows[ky] + (size_t)x * sx * stride + c;
 
         if (KW && SX) {

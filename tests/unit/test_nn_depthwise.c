@@ -64,7 +64,7 @@ static void kernels(void **state)
         for (int i = 0; i < 8 * 6 && fsr_nn_isa_available(isa); i++) {
             const int *k = shapes[i % 8], c = planes[i / 8], limited = i % 3;
             const FsrDwShape s = { c, fsr_nn_stride(c, 0), k[0], k[1], k[2], limited ? 0 : -FLT_MAX,
-                                   limited == 2 ? 0.5f : FLT_MAX, 0 };
+                                   limited == 2 ? 0.5f : FLT_MAX, 0, 0, 0 };
             const FsrDwKernel *kernel = fsr_nn_pick_depthwise(isa, &s);
             float w[56 * 49], b[56], *packed = malloc(fsr_dw_packed_floats(&s) * sizeof(float));
 
@@ -77,6 +77,15 @@ static void kernels(void **state)
             fsr_dw_pack(&s, w, b, packed);
             for (int width = 1; width <= 67; width++)
                 check_width(kernel, &s, packed, width);
+            for (int before = 0; before <= k[0]; before++)
+                for (int after = 0; before + after <= k[0]; after++) {
+                    FsrDwShape part = s;
+
+                    part.kw     = k[0] - before - after;
+                    part.before = before;
+                    part.after  = after;
+                    check_width(kernel, &part, packed, 1 + after);
+                }
             free(packed);
         }
 }
@@ -84,7 +93,8 @@ static void kernels(void **state)
 /* By hand: the sum over a window in each plane times a weight, a step of 2, and the limits. */
 static void by_hand(void **state)
 {
-    const FsrDwShape s = { 2, 2, 2, 1, 2, 0, 6, 0 };
+    const FsrDwShape s = { 2, 2, 2, 1, 2, 0, 6, 0, 0, 0 };
+    const FsrDwShape right = { 2, 2, 1, 1, 2, 0, 6, 0, 1, 0 };
     const float  w[4] = { 1, 1, 1, -1 }, b[2] = { 0, 1 };
     const float  in[8] = { 1, 10, 2, 20, 3, 30, 4, 15 };
     const float *rows[1] = { in };
@@ -94,6 +104,8 @@ static void by_hand(void **state)
     fsr_dw_pack(&s, w, b, packed);
     fsr_dw_c.row(&s, packed, rows, out, 2);
     assert_true(out[0] == 3 && out[1] == 0 && out[2] == 6 && out[3] == 6);
+    fsr_dw_c.row(&right, packed, rows, out, 2);
+    assert_true(out[0] == 1 && out[1] == 0 && out[2] == 3 && out[3] == 0);
 }
 
 /* Results as bytes: those of floats, rounded, but where two roundings of a float are on either side. */
@@ -133,7 +145,7 @@ static void bytes(void **state)
     for (int isa = 0; isa < FSR_ISA_NB; isa++)
         for (int k = 3; k <= 5 && fsr_nn_isa_available(isa); k += 2)
             for (int width = 1; width <= 66; width++) {
-                const FsrDwShape   s = { 48, 48, k, k, 1 + width % 2, 0, 255, 1 };
+                const FsrDwShape   s = { 48, 48, k, k, 1 + width % 2, 0, 255, 1, 0, 0 };
                 const FsrDwKernel *kernel = fsr_nn_pick_depthwise(isa, &s);
                 const float       *rows[5] = { in, in + 1, in + 2, in + 3, in + 4 };
 
