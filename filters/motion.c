@@ -116,6 +116,42 @@ int fsr_predict(const FsrEngine *e, const FsrNode *n, const FsrBlock *b, FsrScra
     return nb > 0;
 }
 
+/* The part of a block with motion that lies in rows y0 to y1 - 1; 0 if there is none. */
+static int moved_rect(const FsrNode *n, const FsrBlock *b, int y0, int y1, FsrRect *r)
+{
+    int top, bottom;
+
+    if (b->mode < FSR_INTER || !fsr_block_rect(n, b, r))
+        return 0;
+    top    = r->y < y0 ? y0 : r->y;
+    bottom = r->y + r->h > y1 ? y1 : r->y + r->h;
+    r->y   = top;
+    r->h   = bottom - top;
+    return r->h > 0;
+}
+
+/* Blocks ahead whose references are on their way from memory: vectors jump, so the processor does not foresee them. They go to
+ * the second level of the cache; the first is too small for them. */
+#define AHEAD 4
+
+static void prefetch(const FsrNode *n, const FsrBlock *b, int y0, int y1, int source, int scale)
+{
+    const int line = 64 / sizeof(int16_t);
+    FsrRect r;
+
+    if (!moved_rect(n, b, y0, y1, &r))
+        return;
+    for (int l = 0; l < 2; l++)
+        if (b->ref[l] != FSR_NO_REF && n->ref[b->ref[l]]) {
+            const FsrPlane *p   = source_plane(n->ref[b->ref[l]], source);
+            const int16_t  *src = fsr_mc_source(p, r.x * scale, r.y * scale, b->mv[l][0] * scale & ~3, b->mv[l][1] * scale & ~3);
+
+            for (int y = -3; y < r.h * scale + 4; y++)
+                for (int x = -3 * p->deep; x < (r.w * scale + 4) * p->deep + line; x += line)
+                    __builtin_prefetch(src + y * p->stride + x, 0, 2);
+        }
+}
+
 void fsr_warp_rows(FsrEngine *e, FsrNode *n, FsrPlane *dst, int source, int stripe, int y0, int y1, FsrScratch *s,
                    int (*skip)(FsrEngine *e, const FsrBlock *b))
 {
@@ -126,17 +162,14 @@ void fsr_warp_rows(FsrEngine *e, FsrNode *n, FsrPlane *dst, int source, int stri
     for (uint32_t i = n->stripe_start[stripe]; i < n->stripe_start[stripe + 1]; i++) {
         const FsrBlock *b = &n->motion.blocks[n->order[i]];
         FsrRect r;
-        int top, bottom;
 
-        if (b->mode < FSR_INTER || !fsr_block_rect(n, b, &r))
+        if (i + AHEAD < n->stripe_start[stripe + 1])
+            prefetch(n, &n->motion.blocks[n->order[i + AHEAD]], y0, y1, source, scale);
+        if (!moved_rect(n, b, y0, y1, &r) || skip(e, b))
             continue;
-        top    = r.y < y0 ? y0 : r.y;
-        bottom = r.y + r.h > y1 ? y1 : r.y + r.h;
-        if (top >= bottom || skip(e, b))
-            continue;
-        for (int y = top; y < bottom; y += high)
+        for (int y = r.y; y < r.y + r.h; y += high)
             for (int x = r.x; x < r.x + r.w; x += wide) {
-                const int w = r.x + r.w - x < wide ? r.x + r.w - x : wide, h = bottom - y < high ? bottom - y : high;
+                const int w = r.x + r.w - x < wide ? r.x + r.w - x : wide, h = r.y + r.h - y < high ? r.y + r.h - y : high;
 
                 fsr_predict(e, n, b, s, dst->data + y * scale * dst->stride + x * scale * dst->deep, dst->stride,
                             x * scale, y * scale, w * scale, h * scale, source);
@@ -235,6 +268,8 @@ static void analyse_stripe(void *arg, int stripe, int worker)
         const FsrBlock *b = &n->motion.blocks[n->order[i]];
         FsrRect r;
 
+        if (i + AHEAD < n->stripe_start[stripe + 1])
+            prefetch(n, &n->motion.blocks[n->order[i + AHEAD]], 0, n->lr->h, FSR_FROM_LR, 1);
         if (b->mode < FSR_INTER || !fsr_block_rect(n, b, &r))
             continue;
         if (b->mode == FSR_SKIP)
