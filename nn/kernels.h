@@ -22,6 +22,7 @@ typedef struct FsrConvShape {
     int kw, kh;
     int relu;
     int in_bf16, out_bf16;      /* then weights are rounded to bfloat16 too; sums are float */
+    int cold;                   /* results lie outside of the second-level cache: kernels fetch their lines early */
     float top;                  /* of rectified results: none is larger; 0: no limit */
 } FsrConvShape;
 

@@ -216,7 +216,7 @@ static int setup_conv(const Planner *t, int i)
     *shape = (FsrConvShape){
         .cin  = fold ? n->kw * t->in->stride : t->in_planes, .cin_stride = n->sx * t->in->stride,
         .cout = n->channels, .cout_stride = wn->stride,
-        .kw   = fold ? 1 : n->kw, .kh = n->kh, .relu = n->relu, .top = n->top,
+        .kw   = fold ? 1 : n->kw, .kh = n->kh, .relu = n->relu, .top = n->top, .cold = 1,
     };
     wn->points = n->kw == 1 && n->kh == 1 && n->sx == 1 && n->sy == 1 && wn->w == t->in->w && wn->h == t->in->h;
     if (fold && !(weights = fold_stride(t, shape, t->in_planes, t->in->stride)))

@@ -110,9 +110,10 @@ INLINE void wide_block(const Wide *t, int x, const int P, const int V, const int
     const float *w    = t->w;
     vec acc[WIDE_P][2];
 
-    UNROLL for (int p = 0; p < P; p++)          /* the results' lines come while the sums are made */
-        UNROLL for (int v = 0; v < V; v++)
-            __builtin_prefetch(t->dst + (size_t)(x + p) * s->cout_stride + v * VW, 1);
+    if (s->cold)
+        UNROLL for (int p = 0; p < P; p++)
+            UNROLL for (int v = 0; v < V; v++)
+                __builtin_prefetch(t->dst + (size_t)(x + p) * s->cout_stride + v * VW, 1);
     UNROLL for (int p = 0; p < P; p++)
         UNROLL for (int v = 0; v < V; v++)
             acc[p][v] = v_load(t->bias + v * VW);

@@ -109,7 +109,7 @@ static void check_formats(int isa, int cin, int cout, int kw, int kh, int step, 
                           int out_bf16)
 {
     FsrConvShape s = { cin, fsr_nn_stride(cin, in_bf16), cout, fsr_nn_stride(cout, out_bf16), kw,
-                       kh, 0, in_bf16, out_bf16, 0 };
+                       kh, 0, in_bf16, out_bf16, 0, 0 };
     const size_t n = (size_t)cin * cout * kw * kh;
     float *w = malloc(n * sizeof(*w)), *b = malloc(cout * sizeof(*b));
 
@@ -117,7 +117,7 @@ static void check_formats(int isa, int cin, int cout, int kw, int kh, int step, 
         w[i] = rndf() / sqrtf(cin * kw * kh);
     for (int i = 0; i < cout; i++)
         b[i] = rndf();
-    for (s.relu = 0; s.relu < 2; s.relu++, s.top = 0.25f) {
+    for (s.relu = 0; s.relu < 2; s.relu++, s.cold++, s.top = 0.25f) {
         const FsrConvKernel *k = fsr_nn_pick_conv(isa, &s);
         float *wc = packed(&fsr_conv_c, &s, w, b), *wk = packed(k, &s, w, b);
 
@@ -172,7 +172,7 @@ static void same_bits_anywhere(void **state)
     for (int isa = FSR_ISA_AVX2; isa < FSR_ISA_NB; isa++)
         for (int i = 0; i < 5 && fsr_nn_isa_available(isa); i++) {
             FsrConvShape s = { planes[i][0], fsr_nn_stride(planes[i][0], 0), planes[i][1],
-                               fsr_nn_stride(planes[i][1], 0), 3, 3, 1, 0, 0, 0 };
+                               fsr_nn_stride(planes[i][1], 0), 3, 3, 1, 0, 0, 0, 0 };
             const FsrConvKernel *k = fsr_nn_pick_conv(isa, &s);
             float  w[9 * 32], b[32], *rows[3], *pk, *whole, *part;
             const float *at[3];
