@@ -105,7 +105,7 @@ static void conv_row(const Job *t, int r)
 
     for (int k = 0; k < n->kh; k++) {
         rows[k]  = top + k < 0 || top + k >= in->h ? t->memory + t->p->whole->zeros : under(t, 0, top + k);
-        inner[k] = rows[k] + (size_t)(x0 * n->sx - wn->pad.left) * in->stride;
+        inner[k] = rows[k] + (x0 < x1 ? (size_t)(x0 * n->sx - wn->pad.left) * in->stride : 0);
     }
     if (x0 < x1)
         conv_run(t, inner, dst + (size_t)x0 * wn->stride, x1 - x0);
