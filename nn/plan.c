@@ -8,7 +8,7 @@
 #include <time.h>
 
 enum {
-    TILE_BYTES  = 800 << 10,    /* rings of one tile: leaves room in a 1 MiB L2 for weights */
+    TILE_BYTES  = 4 << 20,      /* rings of one tile: rows come back in order, so the third-level cache serves as well */
     MIN_TILE_W  = 48,
     MAX_TILE_W  = 1024,
     TILE_STEP   = 48,           /* whole register tiles of every kernel */
@@ -239,7 +239,8 @@ static int alloc_plan(FsrPlan *p, int whole)
     }
     for (FsrWorker *w = p->workers; w < p->workers + p->nb_workers; w++)
         if (!(w->made = fsr_alloc(&p->memory, nb * sizeof(*w->made))) ||
-            !(w->parts = fsr_alloc(&p->memory, nb * sizeof(*w->parts))))
+            !(w->reach = fsr_alloc(&p->memory, nb * sizeof(*w->reach))) ||
+            !(w->lists = fsr_alloc(&p->memory, FSR_PART_LISTS * sizeof(*w->lists))))
             return -ENOMEM;
     return 0;
 }

@@ -4,9 +4,8 @@
  * A job is a strip of the picture, run tile by tile from left to right. Each value
  * of a tile lives in a ring of rows that is just long enough for the rows that its
  * readers still need; rows are made on demand, from the output back to the input,
- * so that all rings together stay in the second-level cache. The last samples of
- * each row, which the next tile reads too, are kept aside: nothing is computed
- * twice except between strips.
+ * so that all rings together stay in the cache. The last samples of each row, which
+ * the next tile reads too, are kept aside: nothing is computed twice except between strips.
  */
 #ifndef FASTSR_NN_PLAN_H
 #define FASTSR_NN_PLAN_H
@@ -49,15 +48,17 @@ typedef struct FsrPlanNode {
 /* Samples [x, x + width) of a row. */
 typedef struct FsrSamples { int x, width; } FsrSamples;
 
-/* Rows of tiles that a row of a value lies under with its margin; with a limited halo, with those of FsrParts. */
-typedef struct FsrTileRows { int first[2], last[2]; } FsrTileRows;
-
-/* What of a row is made where tiles are wanted, from left to right: the same for all rows under the same rows of tiles. */
-enum { FSR_PARTS = 128 };
+/* What of a row is made where tiles are wanted, from left to right: the same for all rows that agree in `of`. */
+enum { FSR_PARTS = 128, FSR_PART_LISTS = 8 };
 typedef struct FsrParts {
-    FsrMargin   near, seen;             /* with a limited halo: what is made around wanted tiles, and what is read */
-    FsrTileRows rows;
-    int         nb;                     /* -1: not known */
+    struct FsrPartsOf {
+        int       scale;                /* of the value; 0: no such rows */
+        int       begin, end;           /* of the tile; 0 where nothing is cut there */
+        int       blocks;               /* number of the value, where a kernel makes samples in blocks; else 0 */
+        FsrMargin near, seen;           /* around wanted tiles: what is made, and, with a limited halo, what is read */
+        int       first[2], last[2];    /* rows of tiles to which those reach */
+    } of;
+    int nb;                             /* -1: not known */
     struct FsrPart {
         FsrSamples s;
         int        zero;                /* no wanted tile is near */
@@ -67,7 +68,12 @@ typedef struct FsrParts {
 typedef struct FsrWorker {
     float    *memory;
     int      *made;                     /* rows of each value made so far, in this tile */
-    FsrParts *parts;                    /* of each value, in this tile */
+    struct FsrReach {
+        FsrMargin near, seen;
+        FsrParts *parts;                /* of its last row */
+    } *reach;                           /* of each value */
+    FsrParts *lists;                    /* [FSR_PART_LISTS], the next one to be used anew */
+    int       next;
 } FsrWorker;
 
 struct FsrPlan {

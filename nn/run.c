@@ -176,26 +176,26 @@ static int column_wanted(const FsrNnTiles *w, int col, int first, int last)
     return 0;
 }
 
-/* With a limited halo: how far around wanted tiles each value is made, and how far its readers look. The input is there as
- * far as they look. */
-static void set_margins(const Job *t)
+/* How far around wanted tiles each value is made and, with a limited halo, how far its readers look. The input is there
+ * as far as they look. */
+static void set_reach(const Job *t)
 {
-    const FsrNet *net   = t->p->net;
-    FsrParts     *parts = t->w->parts;
+    const FsrNet    *net   = t->p->net;
+    struct FsrReach *reach = t->w->reach;
 
     for (int i = 0; i < net->nb_nodes; i++)
-        parts[i].seen = (FsrMargin){ 0 };
-    for (int i = net->nb_nodes - 1; i >= 0; i--) {
+        reach[i] = (struct FsrReach){ net->nodes[i].margin, { 0 }, t->w->lists };
+    for (int i = net->nb_nodes - 1; t->wanted && t->wanted->halo && i >= 0; i--) {
         const FsrNode  *n = &net->nodes[i];
-        const FsrMargin m = parts[i].seen;
+        const FsrMargin m = reach[i].seen;
         const int       most = n->op == FSR_OP_INPUT ? FSR_NN_MAX_HALO : t->wanted->halo * n->scale;
         FsrMargin       read;
 
-        parts[i].near = (FsrMargin){ fsr_min(m.left, most), fsr_min(m.right, most),
+        reach[i].near = (FsrMargin){ fsr_min(m.left, most), fsr_min(m.right, most),
                                      fsr_min(m.top, most), fsr_min(m.bottom, most) };
-        read = fsr_margin_of_inputs(n, parts[i].near);
+        read = fsr_margin_of_inputs(n, reach[i].near);
         for (int j = 0; j < n->nb_in; j++)
-            fsr_margin_widen(&parts[n->in[j]].seen, &read);
+            fsr_margin_widen(&reach[n->in[j]].seen, &read);
     }
 }
 
@@ -334,7 +334,7 @@ static void make_part(Job *t, int r, const struct FsrPart *part)
 static void add_part(Job *t, int r, int x, int stop, int zero)
 {
     const struct FsrPart part = { { x, stop - x }, zero };
-    FsrParts            *l    = &t->w->parts[t->i];
+    FsrParts            *l    = t->w->reach[t->i].parts;
 
     if (x >= stop)
         return;
@@ -345,58 +345,78 @@ static void add_part(Job *t, int r, int x, int stop, int zero)
 }
 
 /* With a limited halo: what is near wanted tiles is made, what is seen around it is 0, and the rest is never read. */
-static void add_near(Job *t, int r)
+static void add_near(Job *t, int r, const struct FsrPartsOf *of)
 {
-    const FsrParts *l = &t->w->parts[t->i];
-    const int  blocks = in_blocks(t->pn);
     FsrSamples seen, near;
 
-    for (int x = begin(t, t->i); blocks && next_span(t, t->i, x, &l->seen, l->rows.first[1], l->rows.last[1], &seen);
+    for (int x = begin(t, t->i); of->blocks && next_span(t, t->i, x, &of->seen, of->first[1], of->last[1], &seen);
          x = seen.x + seen.width) {
         near = whole_blocks(t, seen);       /* all before what is 0, over which they reach */
         add_part(t, r, near.x, near.x + near.width, 0);
     }
-    for (int x = begin(t, t->i); next_span(t, t->i, x, &l->seen, l->rows.first[1], l->rows.last[1], &seen);) {
+    for (int x = begin(t, t->i); next_span(t, t->i, x, &of->seen, of->first[1], of->last[1], &seen);) {
         const int end = seen.x + seen.width;
 
         for (x = seen.x; x < end; x = near.x + near.width) {
-            if (!next_span(t, t->i, x, &l->near, l->rows.first[0], l->rows.last[0], &near) || near.x >= end)
+            if (!next_span(t, t->i, x, &of->near, of->first[0], of->last[0], &near) || near.x >= end)
                 near = (FsrSamples){ end, 0 };
             near.width = fsr_min(near.x + near.width, end) - near.x;
             add_part(t, r, x, near.x, 1);
-            if (!blocks)
+            if (!of->blocks)
                 add_part(t, r, near.x, near.x + near.width, 0);
         }
     }
 }
 
+/* The list of what of row r is made, its last one or one that other values' rows had, too; or an empty one. */
+static FsrParts *find_parts(const Job *t, int r)
+{
+    FsrWorker       *w     = t->w;
+    struct FsrReach *reach = &w->reach[t->i];
+    const int limited = t->wanted && t->wanted->halo, cut = t->width < t->p->width;
+    struct FsrPartsOf of = { t->n->scale, .blocks = in_blocks(t->pn) ? t->i : 0, .near = reach->near, .seen = reach->seen };
+
+    if (cut) {
+        of.begin = begin(t, t->i);
+        of.end   = end(t, t->i);
+    }
+    for (int k = 0; t->wanted && k <= limited; k++)
+        tile_rows(t, t->i, r, k ? &of.seen : &of.near, limited, &of.first[k], &of.last[k]);
+    for (int k = -1; k < FSR_PART_LISTS; k++) {
+        FsrParts *l = k < 0 ? reach->parts : &w->lists[k];
+
+        if (!memcmp(&l->of, &of, sizeof(of)))
+            return reach->parts = l;
+    }
+    reach->parts     = &w->lists[w->next++ % FSR_PART_LISTS];
+    reach->parts->of = of;
+    reach->parts->nb = -1;
+    return reach->parts;
+}
+
 static void make_row(void *opaque, int i, int r, int last)
 {
-    Job             *t = opaque;
-    FsrParts        *l = &t->w->parts[i];
-    const FsrMargin *m = &t->p->net->nodes[i].margin;
-    FsrTileRows      rows = { 0 };
-    FsrSamples       s = { begin(t, i), 0 };
-    const int limited = t->wanted && t->wanted->halo;
+    Job       *t = opaque;
+    FsrParts  *l;
+    FsrSamples s = { begin(t, i), 0 };
 
     (void)last;
     find_rows(t, i, r);
     if (t->x)
         copy_history(t, r, origin(t, i), 0);
-    for (int k = 0; t->wanted && k <= limited; k++)
-        tile_rows(t, i, r, !limited ? m : k ? &l->seen : &l->near, limited, &rows.first[k], &rows.last[k]);
-    if (l->nb >= 0 && l->nb <= FSR_PARTS && !memcmp(&l->rows, &rows, sizeof(rows))) {
+    l = find_parts(t, r);
+    if (l->nb >= 0 && l->nb <= FSR_PARTS) {
         for (int k = 0; k < l->nb; k++)
             make_part(t, r, &l->part[k]);
     } else {
-        l->rows = rows;
-        l->nb   = 0;
-        if (limited)
-            add_near(t, r);
-        while (!limited && next_span(t, i, s.x + s.width, m, rows.first[0], rows.last[0], &s)) {
-            s = whole_blocks(t, s);
-            add_part(t, r, s.x, s.x + s.width, 0);
-        }
+        l->nb = 0;
+        if (t->wanted && t->wanted->halo)
+            add_near(t, r, &l->of);
+        else
+            while (next_span(t, i, s.x + s.width, &l->of.near, l->of.first[0], l->of.last[0], &s)) {
+                s = whole_blocks(t, s);
+                add_part(t, r, s.x, s.x + s.width, 0);
+            }
     }
     t->macs += t->made * fsr_node_macs(t->p->net, t->n);
     if (t->x + t->width < t->p->width)
@@ -408,9 +428,9 @@ static void deliver(const Job *t, int r)
 {
     const int       i     = t->p->net->output, y = t->y * t->p->net->info.scale + r;
     const FsrNode  *n     = &t->p->net->nodes[i];
-    const FsrParts *l     = &t->w->parts[i];
+    const FsrParts *l     = t->w->reach[i].parts;
     const int       known = l->nb <= FSR_PARTS && !in_blocks(&t->p->nodes[i]);
-    const int       first = l->rows.first[0], last = l->rows.last[0];
+    const int       first = l->of.first[0], last = l->of.last[0];
     FsrSamples      s     = { begin(t, i), 0 };
 
     for (int k = 0; known ? k < l->nb : next_span(t, i, s.x + s.width, &n->margin, first, last, &s); k++) {
@@ -438,15 +458,14 @@ int64_t fsr_nn_run_rows(FsrPlan *p, const FsrNnIO *io, const FsrNnTiles *wanted,
 
     if (p->whole)
         return fsr_whole_run(p, io);
-    if (wanted && wanted->halo)
-        set_margins(&t);
+    set_reach(&t);
     for (t.x = 0; t.x < p->width; t.x += p->tile_w) {
         t.width = fsr_min(p->tile_w, p->width - t.x);
         if (!tile_wanted(&t))
             continue;
         memset(t.w->made, 0, p->net->nb_nodes * sizeof(*t.w->made));
-        for (int i = 0; i < p->net->nb_nodes; i++)
-            t.w->parts[i].nb = -1;
+        for (int k = 0; k < FSR_PART_LISTS; k++)
+            t.w->lists[k].of.scale = 0;
         for (int r = 0; r < t.height * p->net->info.scale; r++) {
             fsr_plan_demand(p, t.w->made, p->net->output, r, &t, make_row);
             deliver(&t, r);

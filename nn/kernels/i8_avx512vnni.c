@@ -20,7 +20,7 @@ typedef __m512i ivec;
 
 /* ---- lanes: a register holds the planes of one sample, words of the input are broadcast -------- */
 
-enum { LANES_P = 18 };      /* samples in registers: a tile of 16 and what is made around it */
+enum { LANES_P = 16, LANES_NEAR = 18 };     /* samples in registers: a tile, and one with what is made around it */
 
 /* [kh][groups][kw][16 planes][4] */
 static void lanes_pack(const FsrI8Conv *c, const int8_t *weights, void *dst)
@@ -49,10 +49,16 @@ INLINE void lanes_columns(ivec *acc, const uint32_t *in, int step, const uint32_
     }
 }
 
-/* As i_bytes, but here the words of each sample come to lie side by side, in 64-byte rows of four. */
+/* Sums of four samples, packed: the words of each sample come to lie side by side. */
+INLINE ivec lanes_turn(ivec p, ivec q)
+{
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), _mm512_packus_epi16(p, q));
+}
+
+/* As i_bytes, but in 64-byte rows of four samples. */
 INLINE void lanes_store(const FsrI8Conv *c, const ivec *acc, uint32_t *dst, const int N)
 {
-    const ivec turn  = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), shift = i_load(c->shift);
+    const ivec shift = i_load(c->shift);
     const ivec twice = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3),
                                                 _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)c->mult)));
 
@@ -63,7 +69,7 @@ INLINE void lanes_store(const FsrI8Conv *c, const ivec *acc, uint32_t *dst, cons
             a[k] = _mm512_srav_epi32(acc[s + k < N ? s + k : N - 1], shift);
         p = _mm512_mulhrs_epi16(_mm512_packs_epi32(a[0], a[1]), twice);
         q = _mm512_mulhrs_epi16(_mm512_packs_epi32(a[2], a[3]), twice);
-        i_store_n(dst + 4 * s, _mm512_permutexvar_epi32(turn, _mm512_packus_epi16(p, q)), 4 * (N - s < 4 ? N - s : 4));
+        i_store_n(dst + 4 * s, lanes_turn(p, q), 4 * (N - s < 4 ? N - s : 4));
     }
 }
 
@@ -83,7 +89,7 @@ INLINE void lanes_block(const FsrI8Conv *c, const uint32_t *const *rows, void *d
 {
     const uint32_t *w    = c->weights;
     const ivec      bias = (ivec)v_load_n(c->bias, 4 * fsr_i8_blocks(c));
-    ivec acc[LANES_P];
+    ivec acc[LANES_NEAR];
 
     UNROLL for (int s = 0; s < N; s++)
         acc[s] = bias;
@@ -103,12 +109,16 @@ INLINE void lanes_block(const FsrI8Conv *c, const uint32_t *const *rows, void *d
         lanes_store(c, acc, (uint32_t *)dst + (size_t)x * c->out_pitch, N);
 }
 
-/* The last samples are made once more where that fills a block. */
+/* Rows of tiles come out even. Else the last samples are made once more where that fills a block. */
 INLINE void lanes_blocks(const FsrI8Conv *c, const uint32_t *const *rows, void *dst, int width, const int step)
 {
     const int P = LANES_P;
     int x = 0;
 
+    if (width >= LANES_NEAR && width % P == LANES_NEAR - P) {
+        lanes_block(c, rows, dst, 0, LANES_NEAR, step);
+        x = LANES_NEAR;
+    }
     for (; x + P <= width || (width >= P && width - x > P / 2); x += P)
         lanes_block(c, rows, dst, x = x + P <= width ? x : width - P, P, step);
     for (; x < width && width >= P / 2; x += P / 2)
@@ -128,7 +138,27 @@ static void lanes_row(const FsrI8Conv *c, const uint32_t *const *rows, void *dst
 
 static void lanes_bytes(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int width)
 {
-    to_bytes(f, src, stride, dst, pitch, 1, width);
+    const Block b      = block_of(f, 0);
+    const int   blocks = (f->planes + 3) / 4;
+    __mmask8    fine   = 0;
+
+    for (int k = 0; k < blocks; k++)
+        fine |= f->fine[k] << k;
+    for (int x = 0; x < width; x += 4) {
+        ivec    v[4], lower[2];
+        __m128i words[2][4];
+
+        UNROLL for (int k = 0; k < 4; k++)
+            v[k] = i_numbers(&b, v_load_n(src + (size_t)(x + k < width ? x + k : width - 1) * stride, stride < VW ? stride : VW));
+        v[0] = i_split(&b, _mm512_packs_epi32(v[0], v[1]), &lower[0]);
+        v[2] = i_split(&b, _mm512_packs_epi32(v[2], v[3]), &lower[1]);
+        _mm512_storeu_si512(words[0], lanes_turn(v[0], v[2]));
+        _mm512_storeu_si512(words[1], lanes_turn(lower[0], lower[1]));
+        for (int k = 0; k < 4 && k < width - x; k++, dst += pitch) {
+            _mm_mask_storeu_epi32(dst, (1 << blocks) - 1, words[0][k]);
+            _mm_mask_storeu_epi32(dst + blocks, (1 << (pitch - blocks)) - 1, _mm_maskz_compress_epi32(fine, words[1][k]));
+        }
+    }
 }
 
 static void lanes_sum(const FsrI8Sum *s, const uint32_t *a, int a_pitch, const uint32_t *b, int b_pitch, uint32_t *dst,

@@ -304,9 +304,8 @@ INLINE ivec i_split(const Block *b, ivec v, ivec *low)
     return VI(or)(VI(andnot)(b->fine, v), VI(and)(b->fine, V(srli_epi16)(v, FSR_I8_LOW_BITS)));
 }
 
-/* Four samples, two and two packed: first all in 32 bits of a plane, then a word of each block and sample, those of a block
- * `next` words apart. */
-INLINE void to_bytes(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int next, int width)
+/* Four samples at a time, two and two packed: then 128 bits are words of four samples. */
+static void bytes(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int width)
 {
     int low = (f->planes + 3) / 4;
 
@@ -329,19 +328,14 @@ INLINE void to_bytes(const FsrI8Format *f, const float *src, int stride, uint32_
             place = low;
             for (int k = 0; k < blocks; k++)
                 for (int part = 0; part <= f->fine[g / 4 + k]; part++) {
-                    uint32_t *d = dst + (size_t)(part ? place++ : g / 4 + k) * next + (size_t)x * pitch;
+                    uint32_t *d = dst + (size_t)(part ? place++ : g / 4 + k) * pitch + x;
 
-                    for (int i = 0; i < n; i++, d += pitch)
-                        *d = words[part][4 * k + i];
+                    for (int i = 0; i < n; i++)
+                        d[i] = words[part][4 * k + i];
                 }
         }
         low = place;
     }
-}
-
-static void bytes(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int width)
-{
-    to_bytes(f, src, stride, dst, 1, pitch, width);
 }
 
 /* n words, the k-th in each 128 bits with factors k. */
