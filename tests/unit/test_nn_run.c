@@ -666,6 +666,8 @@ static void limited_halo(void **state)
         b = add_conv(&g, g.nb - 1, 16, 3, 3, 1, 1);
         add_op(&g, FSR_OP_RELU, b, -1);
         add_op(&g, FSR_OP_ADD, a + 1, b + 1);
+        for (unsigned k = rnd(4); k; k--)           /* layers of which the same is made */
+            add_conv(&g, g.nb - 1, 16, 3, 3, 1, 1);
         add_conv(&g, g.nb - 1, 8, 5, 3, 2, 1);
         if (trial & 1)
             add_shuffle(&g, g.nb - 1, 2, 1);
