@@ -35,7 +35,8 @@ typedef struct FsrFuse {
     FsrPlane *detail;           /* what is carried, less base: large */
     FsrPlane *state;            /* feature planes carried along the vectors */
     FsrPlane *weight;           /* of what is carried: sum over the 2x2 large samples, 0 to 1024 */
-    uint8_t  *wanted;           /* tiles on which the network runs; the others take what is carried as it is */
+    uint8_t  *wanted;           /* tiles on which the network runs; the others take what is carried as it is. 0 around them */
+    uint8_t  *map;              /* the same, from the first one that is around them */
     FsrNnTiles tiles;
     int       carries;          /* the picture in work has references; else nothing above is valid */
     int       nb_wanted;
@@ -150,7 +151,7 @@ static void rate_tiles(void *arg, int ty, int worker)
         const int x0 = tx * TILE, x1 = x0 + TILE > n->lr->w ? n->lr->w : x0 + TILE;
         Tile     *t  = &f->order[ty * f->tiles.cols + tx];
 
-        *t = (Tile){ 0, ty * f->tiles.cols + tx };
+        *t = (Tile){ 0, ty * f->tiles.stride + tx };
         if (tile_error(e, n, x0, y0, x1, y1) < ENOUGH)
             continue;
         for (int y = y0; y < y1; y++)
@@ -166,19 +167,14 @@ static int by_gain(const void *a, const void *b)
     return s->gain != t->gain ? (s->gain < t->gain) - (s->gain > t->gain) : s->index - t->index;
 }
 
-static int is_wanted(const FsrFuse *f, int x, int y)
-{
-    return x >= 0 && x < f->tiles.cols && y >= 0 && y < f->tiles.rows && f->wanted[y * f->tiles.cols + x];
-}
-
 /* Part of the network's work that falls on a tile: all of it, or the halo of its neighbours. */
 static double work_on(const FsrFuse *f, int x, int y)
 {
-    const int left = is_wanted(f, x - 1, y), right = is_wanted(f, x + 1, y), up = is_wanted(f, x, y - 1), down = is_wanted(f, x, y + 1);
-    const int corners = (!left && !up && is_wanted(f, x - 1, y - 1)) + (!right && !up && is_wanted(f, x + 1, y - 1)) +
-                        (!left && !down && is_wanted(f, x - 1, y + 1)) + (!right && !down && is_wanted(f, x + 1, y + 1));
+    const uint8_t *t = f->wanted + y * f->tiles.stride + x, *up = t - f->tiles.stride, *down = t + f->tiles.stride;
+    const int sides = t[-1] + t[1], ends = *up + *down;
+    const int corners = (!t[-1] & !*up & up[-1]) + (!t[1] & !*up & up[1]) + (!t[-1] & !*down & down[-1]) + (!t[1] & !*down & down[1]);
 
-    return is_wanted(f, x, y) ? 1 : f->beside[left + right][up + down] + corners * f->corner;
+    return *t ? 1 : f->beside[sides][ends] + corners * f->corner;
 }
 
 /* The layers need more of their surroundings the further they are from the output; all have about the same work. */
@@ -212,10 +208,16 @@ static double cost(const FsrEngine *e)
     return samples / ((double)w * h) * f->macs * EDGES;
 }
 
+static void want_all(FsrFuse *f, int wanted)
+{
+    for (int y = 0; y < f->tiles.rows; y++)
+        memset(f->wanted + y * f->tiles.stride, wanted, f->tiles.cols);
+}
+
 /* The first nb tiles of the order are the wanted ones. */
 static void want(FsrFuse *f, int nb)
 {
-    memset(f->wanted, 0, f->tiles.cols * f->tiles.rows);
+    want_all(f, 0);
     for (int i = 0; i < nb; i++)
         f->wanted[f->order[i].index] = 1;
     f->nb_wanted = nb;
@@ -236,7 +238,7 @@ static void choose_tiles(FsrEngine *e, const FsrNode *n)
         f->credit = 0;
     if (!f->carries || n->duplicate || e->cfg.budget <= 0) {
         f->nb_wanted = f->carries && n->duplicate ? 0 : many;
-        memset(f->wanted, f->nb_wanted > 0, many);
+        want_all(f, f->nb_wanted > 0);
     } else {
         const int    leaf = n->has_motion && !(n->motion.hdr.flags & FSR_PIC_REFERENCE);
         const double more = rasl ? 0 : f->credit / (f->credit > 0 ? SPEND : REPAY);
@@ -384,7 +386,7 @@ static int cut(FsrEngine *e)
         int row = 0;
 
         for (int x = 0; x < f->tiles.cols; x++)
-            row += f->wanted[y * f->tiles.cols + x];
+            row += f->wanted[y * f->tiles.stride + x];
         for (; k < nb && (sum + row / 2) * nb >= k * f->nb_wanted; k++)
             f->cuts[k] = y;
         sum += row;
@@ -399,7 +401,7 @@ static int cut(FsrEngine *e)
 static void copy_row(FsrEngine *e, FsrNode *n, int y)
 {
     const FsrFuse *f = e->fuse;
-    const uint8_t *wanted = f->wanted + y / TILE * f->tiles.cols;
+    const uint8_t *wanted = f->wanted + y / TILE * f->tiles.stride;
 
     for (int t = 0, end; t < f->tiles.cols; t = end) {
         const int x = t * TILE;
@@ -533,8 +535,8 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
         goto nomem;
     f->tiles   = (FsrNnTiles){ .tile_w = TILE, .tile_h = TILE, .cols = (fmt->width + TILE - 1) / TILE,
                                .rows = (fmt->height + TILE - 1) / TILE, .halo = HALO };
-    f->tiles.stride = f->tiles.cols;
-    f->tiles.wanted = f->wanted = calloc(f->tiles.cols, f->tiles.rows);
+    f->tiles.stride = f->tiles.cols + 2;
+    f->map          = calloc(f->tiles.stride, f->tiles.rows + 2);
     f->order   = calloc((size_t)f->tiles.cols * f->tiles.rows, sizeof(*f->order));
     f->macs    = info.macs / 4;         /* info: for a sample of the small size */
     f->halo    = info.halo;
@@ -543,8 +545,9 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
     f->weight  = fsr_plane_get(&e->lr_pool);
     f->state   = fsr_plane_get(&e->state_pool);
     f->cuts    = calloc(e->cfg.nb_workers + 1, sizeof(*f->cuts));
-    if (!f->wanted || !f->order || !f->cuts || !f->detail || !f->weight || !f->state)
+    if (!f->map || !f->order || !f->cuts || !f->detail || !f->weight || !f->state)
         goto nomem;
+    f->tiles.wanted = f->wanted = f->map + f->tiles.stride + 1;
     ret = plan_network(e, &e->plan, e->cfg.net, err, err_size);
     if (ret >= 0 && e->cfg.key_net)
         ret = plan_key(e, err, err_size);
@@ -565,7 +568,7 @@ void fsr_fuse_free(FsrEngine *e)
     fsr_plane_unref(&f->detail);
     fsr_plane_unref(&f->weight);
     fsr_plane_unref(&f->state);
-    free(f->wanted);
+    free(f->map);
     free(f->order);
     free(f->cuts);
     fsr_nn_plan_free(&f->key);
@@ -580,7 +583,7 @@ static enum FsrCellKind fuse_kind(const FsrEngine *e, int i)
     const int      x = (i % e->cells.w * 4 - e->node->motion.hdr.crop_left) / TILE;
     const int      y = (i / e->cells.w * 4 - e->node->motion.hdr.crop_top) / TILE;
 
-    if (x >= 0 && y >= 0 && x < f->tiles.cols && y < f->tiles.rows && !f->wanted[y * f->tiles.cols + x])
+    if (x >= 0 && y >= 0 && x < f->tiles.cols && y < f->tiles.rows && !f->wanted[y * f->tiles.stride + x])
         return FSR_CELL_COPIED;
     return e->cells.weight[i] && e->cells.error[i] != FSR_NO_ERROR ? FSR_CELL_TRANSFERRED : FSR_CELL_PLAIN;
 }
