@@ -97,6 +97,7 @@ typedef struct WeightCursor {
     int      constant;          /* all rows between those centres are equal */
     int      has_holes;         /* the row of cells has some where nothing was predicted */
     int16_t *weights;           /* the latest row's first */
+    int      turn;              /* the one before it lies elsewhere */
 } WeightCursor;
 
 static void weights_init(WeightCursor *c, const FsrEngine *e, const FsrNode *n)
@@ -154,9 +155,10 @@ static const int16_t *weight_row(WeightCursor *c, const FsrEngine *e, FsrScratch
     }
     c->upper   = upper;
     c->row     = row;
-    c->weights = s->row[1] + c->tx - base;
+    c->turn   ^= 1;
+    c->weights = s->row[1 + c->turn] + c->tx - base;
     lerp_cells(s->row[3], a, b, c->f[ty - (upper * span + span / 2)], left, nb + 1, cells->w);
-    e->kernels.lerp_row(s->row[1], s->row[3], nb, c->f, span);
+    e->kernels.lerp_row(s->row[1 + c->turn], s->row[3], nb, c->f, span);
     if (c->has_holes)
         cut_holes(c, error, c->weights, width);
     return c->weights;
@@ -178,22 +180,27 @@ void fsr_carry_stripe(FsrEngine *e, FsrNode *n, int stripe, FsrScratch *s, FsrPl
     weights_init(&weights, e, n);
     fsr_cursor_init(&lr, &e->kernels, n->lr, &e->base, s->ring[0], 0, w);
     fsr_cursor_init(&pred, &e->kernels, e->pred, &e->base, s->ring[1], 0, w);
-    for (int y = y0 * scale; y < y1 * scale; y++) {
-        int16_t       *row = dst->data + y * dst->stride;
-        const int16_t *lr_rows[FSR_TAPS], *pred_rows[FSR_TAPS], *weight;
-        int phase;
+    for (int y = y0 * scale, rows; y < y1 * scale; y += rows) {
+        const int16_t *lr_rows[FSR_TAPS], *pred_rows[FSR_TAPS], *weight[2];
+        int16_t       *row[2], *base_row[2];
+        const int      phase = fsr_cursor_rows(&lr, y, lr_rows);
 
-        if ((y - y0 * scale) % (BAND * scale) == 0)
-            fsr_warp_rows(e, n, dst, FSR_FROM_HR, stripe, y / scale, y / scale + BAND, s, fsr_is_plain);
-        phase = fsr_cursor_rows(&lr, y, lr_rows);
         fsr_cursor_rows(&pred, y, pred_rows);
-        weight = weight_row(&weights, e, s, y);
-        if (base) {
-            e->kernels.carry_row(row, base->data + y * base->stride, lr_rows, pred_rows, &e->base, phase, weight, w);
-            done(e, y, weight);
-        } else {
-            e->kernels.detail_row(row, lr_rows, pred_rows, &e->base, phase, weight, w);
-            fsr_store_luma(e, 0, y, w, row);
+        /* two from the same rows where there are such */
+        rows = y + 1 < y1 * scale && (y + 1) / scale + e->base.first[(y + 1) % scale] == y / scale + e->base.first[phase] ? 2 : 1;
+        for (int k = 0; k < rows; k++) {
+            if ((y + k - y0 * scale) % (BAND * scale) == 0)
+                fsr_warp_rows(e, n, dst, FSR_FROM_HR, stripe, (y + k) / scale, (y + k) / scale + BAND, s, fsr_is_plain);
+            row[k]      = dst->data + (y + k) * dst->stride;
+            base_row[k] = base ? base->data + (y + k) * base->stride : NULL;
+            weight[k]   = weight_row(&weights, e, s, y + k);
+        }
+        e->kernels.carry_rows(row, base ? base_row : NULL, lr_rows, pred_rows, &e->base, phase, weight, rows, w);
+        for (int k = 0; k < rows; k++) {
+            if (base)
+                done(e, y + k, weight[k]);
+            else
+                fsr_store_luma(e, 0, y + k, w, row[k]);
         }
     }
 }

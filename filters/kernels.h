@@ -50,14 +50,12 @@ typedef struct FsrKernels {
     /* Weighted sum of as many rows as there are taps: phase k of u. */
     void (*upscale_column)(int16_t *out, const int16_t *const *in, const FsrUpscaler *u, int k, int n);
     /*
-     * A row of fill=detail: b and p are upscale_column of base and pred; then
-     * row[i] = b[i] + ((row[i] - p[i]) * weight[i] + 128 >> 8), saturated. Weights from 0 to 256.
+     * Rows (1 or 2) of fill=detail, of the same rows of base and pred: b and p are upscale_column of those, phase k of u for
+     * the first and the next phase for the second. Then row[i] = b[i] + ((row[i] - p[i]) * weight[i] + 128 >> 8), difference
+     * and sum saturated; weights from 0 to 256. base_row not NULL: less b, saturated once more, and b goes there.
      */
-    void (*detail_row)(int16_t *row, const int16_t *const *base, const int16_t *const *pred,
-                       const FsrUpscaler *u, int k, const int16_t *weight, int n);
-    /* The same, less b, saturated once more; b goes to base_row. */
-    void (*carry_row)(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
-                      const FsrUpscaler *u, int k, const int16_t *weight, int n);
+    void (*carry_rows)(int16_t *const *row, int16_t *const *base_row, const int16_t *const *base, const int16_t *const *pred,
+                       const FsrUpscaler *u, int k, const int16_t *const *weight, int rows, int n);
     /* dst[i] += src[i], saturated */
     void (*add_row)(int16_t *dst, const int16_t *src, int n);
     /* dst[i] = src[2 * i] + src[2 * i + 1], added to what is there if add; numbers from 0 to 256. */
@@ -117,6 +115,9 @@ extern const FsrKernels fsr_kernels_c;
 void fsr_kernels_avx2(FsrKernels *k);
 void fsr_kernels_fuse_avx2(FsrKernels *k);
 void fsr_kernels_avx512(FsrKernels *k);
+/* carry_rows for samples from first on, in plain C: what vectors leave over */
+void fsr_carry_rest(int16_t *const *row, int16_t *const *base_row, const int16_t *const *base, const int16_t *const *pred,
+                    const FsrUpscaler *u, int k, const int16_t *const *weight, int rows, int first, int n);
 
 /* H.265 table 8-11; the taps reach from -3 to +4 */
 extern const int16_t fsr_luma_taps[4][8];

@@ -208,64 +208,33 @@ static void upscale_column(int16_t *out, const int16_t *const *in, const FsrUpsc
         columns(out, in, u, k, n, 6);
 }
 
-/* ((base << 8) + (row - pred) * weight + 128) >> 8: the same sum, one shift */
+/* The rounding multiplication is that of the definition for 16-bit factors, which a weight of 256 would not be. */
 static inline __m256i blend(__m256i row, __m256i base, __m256i pred, __m256i weight)
 {
-    const __m256i zero = _mm256_setzero_si256(), round = _mm256_set1_epi32(128);
-    const __m256i minus = _mm256_sub_epi16(zero, weight);
-    Sums s = { _mm256_srai_epi32(_mm256_unpacklo_epi16(zero, base), 8),
-               _mm256_srai_epi32(_mm256_unpackhi_epi16(zero, base), 8) };
+    const __m256i d    = _mm256_subs_epi16(row, pred), all = _mm256_cmpeq_epi16(weight, _mm256_set1_epi16(256));
+    const __m256i part = _mm256_mulhrs_epi16(d, _mm256_slli_epi16(weight, 7));
 
-    s.lo = _mm256_add_epi32(s.lo, _mm256_madd_epi16(_mm256_unpacklo_epi16(row, pred), _mm256_unpacklo_epi16(weight, minus)));
-    s.hi = _mm256_add_epi32(s.hi, _mm256_madd_epi16(_mm256_unpackhi_epi16(row, pred), _mm256_unpackhi_epi16(weight, minus)));
-    s.lo = _mm256_add_epi32(s.lo, round);
-    s.hi = _mm256_add_epi32(s.hi, round);
-    return pack(s, 8);
+    return _mm256_adds_epi16(base, _mm256_blendv_epi8(part, d, all));
 }
 
-/* Of detail_row (base_row NULL) and carry_row */
-static inline __attribute__((always_inline))
-void carry(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
-           const FsrUpscaler *u, int phase, const int16_t *weight, int n)
+static void carry_rows(int16_t *const *row, int16_t *const *base_row, const int16_t *const *base, const int16_t *const *pred,
+                       const FsrUpscaler *u, int phase, const int16_t *const *weight, int rows, int n)
 {
-    const __m256i k[3] = { pair(u->coef[phase]), pair(u->coef[phase] + 2), pair(u->coef[phase] + 4) };
-    const int16_t *b[6], *p[6];
-    int i = 0;
+    const int even = u->taps == FSR_TAPS ? n & ~15 : 0;
 
-    if (u->taps == 6) {
-        memcpy(b, base, sizeof(b));
-        memcpy(p, pred, sizeof(p));
-        for (; i + 16 <= n; i += 16) {
-            const __m256i plain = pack(column(b, i, k, 6), 12);
-            const __m256i v = blend(load(row + i), plain, pack(column(p, i, k, 6), 12), load(weight + i));
+    for (int j = 0, ph = phase; j < rows; j++, ph = (ph + 1) % u->scale) {
+        const __m256i k[3] = { pair(u->coef[ph]), pair(u->coef[ph] + 2), pair(u->coef[ph] + 4) };
 
-            store(row + i, base_row ? _mm256_subs_epi16(v, plain) : v);
+        for (int i = 0; i < even; i += 16) {
+            const __m256i plain = pack(column(base, i, k, FSR_TAPS), 12);
+            const __m256i v = blend(load(row[j] + i), plain, pack(column(pred, i, k, FSR_TAPS), 12), load(weight[j] + i));
+
+            store(row[j] + i, base_row ? _mm256_subs_epi16(v, plain) : v);
             if (base_row)
-                store(base_row + i, plain);
+                store(base_row[j] + i, plain);
         }
     }
-    if (i < n) {
-        for (int t = 0; t < u->taps; t++) {
-            b[t] = base[t] + i;
-            p[t] = pred[t] + i;
-        }
-        if (base_row)
-            c.carry_row(row + i, base_row + i, b, p, u, phase, weight + i, n - i);
-        else
-            c.detail_row(row + i, b, p, u, phase, weight + i, n - i);
-    }
-}
-
-static void detail_row(int16_t *row, const int16_t *const *base, const int16_t *const *pred,
-                       const FsrUpscaler *u, int phase, const int16_t *weight, int n)
-{
-    carry(row, NULL, base, pred, u, phase, weight, n);
-}
-
-static void carry_row(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
-                      const FsrUpscaler *u, int phase, const int16_t *weight, int n)
-{
-    carry(row, base_row, base, pred, u, phase, weight, n);
+    fsr_carry_rest(row, base_row, base, pred, u, phase, weight, rows, even, n);
 }
 
 /* Eight pairs of cells at a time; mulhrs has the rounding of the definition. */
@@ -445,8 +414,7 @@ void fsr_kernels_avx2(FsrKernels *k)
     k->store_row      = store_row;
     k->upscale_row    = upscale_row;
     k->upscale_column = upscale_column;
-    k->detail_row     = detail_row;
-    k->carry_row      = carry_row;
+    k->carry_rows     = carry_rows;
     k->lerp_row       = lerp_row;
     k->filter_h       = filter_h;
     k->filter_h_deep  = filter_h_deep;

@@ -252,44 +252,59 @@ static inline __m512i load512(const int16_t *p)
     return _mm512_loadu_si512(p);
 }
 
-/* 32 sums in the order that unpacking gives */
-typedef struct Sums { __m512i lo, hi; } Sums;
-
-static inline __m512i pack(Sums s, int shift)
-{
-    return _mm512_packs_epi32(_mm512_srai_epi32(s.lo, shift), _mm512_srai_epi32(s.hi, shift));
-}
+/* Pairs of neighbouring rows, as the sums take them */
+typedef struct Pairs { __m512i lo[FSR_TAPS / 2], hi[FSR_TAPS / 2]; } Pairs;
 
 static inline __attribute__((always_inline))
-__m512i column(const int16_t *const *in, int i, const __m512i *k, int taps)
+Pairs pairs(const int16_t *const *in, int i, int taps)
 {
-    const __m512i round = _mm512_set1_epi32(2048);
-    Sums s = { round, round };
+    Pairs p;
 
     UNROLL
     for (int t = 0; t < taps / 2; t++) {
         const __m512i a = load512(in[2 * t] + i), b = load512(in[2 * t + 1] + i);
 
-        s.lo = _mm512_dpwssd_epi32(s.lo, _mm512_unpacklo_epi16(a, b), k[t]);
-        s.hi = _mm512_dpwssd_epi32(s.hi, _mm512_unpackhi_epi16(a, b), k[t]);
+        p.lo[t] = _mm512_unpacklo_epi16(a, b);
+        p.hi[t] = _mm512_unpackhi_epi16(a, b);
     }
-    return pack(s, 12);
+    return p;
+}
+
+static inline __attribute__((always_inline))
+__m512i column(const Pairs *p, const __m512i *k, int taps)
+{
+    __m512i lo = _mm512_set1_epi32(2048), hi = lo;
+
+    UNROLL
+    for (int t = 0; t < taps / 2; t++) {
+        lo = _mm512_dpwssd_epi32(lo, p->lo[t], k[t]);
+        hi = _mm512_dpwssd_epi32(hi, p->hi[t], k[t]);
+    }
+    return _mm512_packs_epi32(_mm512_srai_epi32(lo, 12), _mm512_srai_epi32(hi, 12));
+}
+
+static inline void taps_of(__m512i *k, const FsrUpscaler *u, int phase)
+{
+    for (int t = 0; t < FSR_TAPS / 2; t++)
+        k[t] = _mm512_set1_epi32(pair(u->coef[phase] + 2 * t));
 }
 
 static inline __attribute__((always_inline))
 void columns(int16_t *out, const int16_t *const *in, const FsrUpscaler *u, int phase, int n, int taps)
 {
     const int16_t *rows[FSR_TAPS];
-    __m512i k[3];
+    __m512i k[FSR_TAPS / 2];
 
-    for (int t = 0; t < 3; t++)
-        k[t] = _mm512_set1_epi32(pair(u->coef[phase] + 2 * t));
+    taps_of(k, u, phase);
     for (int t = 0; t < taps; t++)
         rows[t] = in[t];
     for (int i = 0; i < n; i += 32) {
+        Pairs p;
+
         if (i > n - 32)
             i = n - 32;
-        _mm512_storeu_si512(out + i, column(rows, i, k, taps));
+        p = pairs(rows, i, taps);
+        _mm512_storeu_si512(out + i, column(&p, k, taps));
     }
 }
 
@@ -303,64 +318,53 @@ static void upscale_column(int16_t *out, const int16_t *const *in, const FsrUpsc
         columns(out, in, u, k, n, 6);
 }
 
-/* base * 256 + 128 + (row - pred) * weight >> 8: the same sum, one shift */
+/* The rounding multiplication is that of the definition for 16-bit factors, which a weight of 256 would not be. */
 static inline __m512i blend(__m512i row, __m512i base, __m512i pred, __m512i weight)
 {
-    const __m512i zero = _mm512_setzero_si512(), one = _mm512_set1_epi16(1), unit = _mm512_set1_epi32(128 << 16 | 256);
-    const __m512i minus = _mm512_sub_epi16(zero, weight);
-    Sums s = { _mm512_dpwssd_epi32(zero, _mm512_unpacklo_epi16(base, one), unit),
-               _mm512_dpwssd_epi32(zero, _mm512_unpackhi_epi16(base, one), unit) };
+    const __m512i   d    = _mm512_subs_epi16(row, pred);
+    const __mmask32 part = _mm512_cmpneq_epi16_mask(weight, _mm512_set1_epi16(256));
 
-    s.lo = _mm512_dpwssd_epi32(s.lo, _mm512_unpacklo_epi16(row, pred), _mm512_unpacklo_epi16(weight, minus));
-    s.hi = _mm512_dpwssd_epi32(s.hi, _mm512_unpackhi_epi16(row, pred), _mm512_unpackhi_epi16(weight, minus));
-    return pack(s, 8);
+    return _mm512_adds_epi16(base, _mm512_mask_mulhrs_epi16(d, part, d, _mm512_slli_epi16(weight, 7)));
 }
 
-/* Of detail_row (base_row NULL) and carry_row */
 static inline __attribute__((always_inline))
-void carry(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
-           const FsrUpscaler *u, int phase, const int16_t *weight, int n)
+void carry(int16_t *const *row, int16_t *const *base_row, const int16_t *const *base, const int16_t *const *pred,
+           const FsrUpscaler *u, int phase, const int16_t *const *weight, int rows, int n)
 {
     const int16_t *b[FSR_TAPS], *p[FSR_TAPS];
-    __m512i k[3];
-    int i = 0;
+    __m512i k[2][FSR_TAPS / 2];
 
-    for (int t = 0; t < 3; t++)
-        k[t] = _mm512_set1_epi32(pair(u->coef[phase] + 2 * t));
-    if (u->taps == FSR_TAPS) {
-        memcpy(b, base, sizeof(b));
-        memcpy(p, pred, sizeof(p));
-        for (; i + 32 <= n; i += 32) {
-            const __m512i plain = column(b, i, k, FSR_TAPS);
-            const __m512i v = blend(load512(row + i), plain, column(p, i, k, FSR_TAPS), load512(weight + i));
+    memcpy(b, base, sizeof(b));
+    memcpy(p, pred, sizeof(p));
+    for (int j = 0; j < rows; j++)
+        taps_of(k[j], u, (phase + j) % u->scale);
+    for (int i = 0; i < n; i += 32) {
+        const Pairs b_pairs = pairs(b, i, FSR_TAPS), p_pairs = pairs(p, i, FSR_TAPS);
 
-            _mm512_storeu_si512(row + i, base_row ? _mm512_subs_epi16(v, plain) : v);
+        UNROLL
+        for (int j = 0; j < rows; j++) {
+            const __m512i plain = column(&b_pairs, k[j], FSR_TAPS);
+            const __m512i v = blend(load512(row[j] + i), plain, column(&p_pairs, k[j], FSR_TAPS), load512(weight[j] + i));
+
+            _mm512_storeu_si512(row[j] + i, base_row ? _mm512_subs_epi16(v, plain) : v);
             if (base_row)
-                _mm512_storeu_si512(base_row + i, plain);
+                _mm512_storeu_si512(base_row[j] + i, plain);
         }
-    }
-    if (i < n) {
-        for (int t = 0; t < u->taps; t++) {
-            b[t] = base[t] + i;
-            p[t] = pred[t] + i;
-        }
-        if (base_row)
-            c.carry_row(row + i, base_row + i, b, p, u, phase, weight + i, n - i);
-        else
-            c.detail_row(row + i, b, p, u, phase, weight + i, n - i);
     }
 }
 
-static void detail_row(int16_t *row, const int16_t *const *base, const int16_t *const *pred,
-                       const FsrUpscaler *u, int phase, const int16_t *weight, int n)
+static void carry_rows(int16_t *const *row, int16_t *const *base_row, const int16_t *const *base, const int16_t *const *pred,
+                       const FsrUpscaler *u, int phase, const int16_t *const *weight, int rows, int n)
 {
-    carry(row, NULL, base, pred, u, phase, weight, n);
-}
+    const int even = u->taps == FSR_TAPS ? n & ~31 : 0;
 
-static void carry_row(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
-                      const FsrUpscaler *u, int phase, const int16_t *weight, int n)
-{
-    carry(row, base_row, base, pred, u, phase, weight, n);
+    if (rows == 2 && base_row)
+        carry(row, base_row, base, pred, u, phase, weight, 2, even);
+    else if (rows == 2)
+        carry(row, NULL, base, pred, u, phase, weight, 2, even);
+    else
+        carry(row, base_row, base, pred, u, phase, weight, 1, even);
+    fsr_carry_rest(row, base_row, base, pred, u, phase, weight, rows, even, n);
 }
 
 void fsr_kernels_avx512(FsrKernels *k)
@@ -370,6 +374,5 @@ void fsr_kernels_avx512(FsrKernels *k)
     k->filter_v       = filter_v;
     k->average        = average;
     k->upscale_column = upscale_column;
-    k->detail_row     = detail_row;
-    k->carry_row      = carry_row;
+    k->carry_rows     = carry_rows;
 }

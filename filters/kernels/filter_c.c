@@ -81,23 +81,24 @@ static void upscale_column(int16_t *out, const int16_t *const *in, const FsrUpsc
         out[i] = column(in, i, u->coef[k], u->taps);
 }
 
-static void detail_row(int16_t *row, const int16_t *const *base, const int16_t *const *pred,
-                       const FsrUpscaler *u, int k, const int16_t *weight, int n)
+void fsr_carry_rest(int16_t *const *row, int16_t *const *base_row, const int16_t *const *base, const int16_t *const *pred,
+                    const FsrUpscaler *u, int k, const int16_t *const *weight, int rows, int first, int n)
 {
-    for (int i = 0; i < n; i++) {
-        const int b = column(base, i, u->coef[k], u->taps), p = column(pred, i, u->coef[k], u->taps);
+    for (int j = 0; j < rows; j++, k = (k + 1) % u->scale)
+        for (int i = first; i < n; i++) {
+            const int b = column(base, i, u->coef[k], u->taps), p = column(pred, i, u->coef[k], u->taps);
+            const int v = fsr_sat16(b + ((fsr_sat16(row[j][i] - p) * weight[j][i] + 128) >> 8));
 
-        row[i] = fsr_sat16(b + (((row[i] - p) * weight[i] + 128) >> 8));
-    }
+            row[j][i] = base_row ? fsr_sat16(v - b) : v;
+            if (base_row)
+                base_row[j][i] = b;
+        }
 }
 
-static void carry_row(int16_t *row, int16_t *base_row, const int16_t *const *base, const int16_t *const *pred,
-                      const FsrUpscaler *u, int k, const int16_t *weight, int n)
+static void carry_rows(int16_t *const *row, int16_t *const *base_row, const int16_t *const *base, const int16_t *const *pred,
+                       const FsrUpscaler *u, int k, const int16_t *const *weight, int rows, int n)
 {
-    detail_row(row, base, pred, u, k, weight, n);
-    upscale_column(base_row, base, u, k, n);
-    for (int i = 0; i < n; i++)
-        row[i] = fsr_sat16(row[i] - base_row[i]);
+    fsr_carry_rest(row, base_row, base, pred, u, k, weight, rows, 0, n);
 }
 
 static void lerp_row(int16_t *out, const int16_t *cells, int nb, const int16_t *f, int span)
@@ -186,8 +187,7 @@ const FsrKernels fsr_kernels_c = {
     .store_row      = store_row,
     .upscale_row    = upscale_row,
     .upscale_column = upscale_column,
-    .detail_row     = detail_row,
-    .carry_row      = carry_row,
+    .carry_rows     = carry_rows,
     .lerp_row       = lerp_row,
     .filter_h       = filter_h,
     .filter_h_deep  = filter_h_deep,

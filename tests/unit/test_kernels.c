@@ -97,14 +97,14 @@ static void upscale(void)
                 const FsrUpscaler u = upscaler(scale, kind);
                 const int n = length(i), at = GUARD + rand() % 16, phase = rand() % scale;
                 const int16_t *base[FSR_TAPS], *pred[FSR_TAPS];
-                int16_t weight[LONG];
+                int16_t weight[LONG + 1];
 
                 fill_all();
                 for (int t = 0; t < FSR_TAPS; t++) {
                     base[t] = a + GUARD + t * STRIDE + rand() % 16;
                     pred[t] = b + GUARD + t * STRIDE + rand() % 16;
                 }
-                for (int j = 0; j < n; j++)
+                for (int j = 0; j <= n; j++)
                     weight[j] = rand() % 4 ? rand() % 257 : 256 * (rand() & 1);
 
                 fsr_kernels_c.upscale_row(want + at, a + GUARD, n, &u);
@@ -115,12 +115,16 @@ static void upscale(void)
                 same("upscale_column", n, 10 * scale + kind);
                 fill(want, sizeof(want) / sizeof(*want));
                 memcpy(got, want, sizeof(got));
-                fsr_kernels_c.detail_row(want + at, base, pred, &u, phase, weight, n);
-                best.detail_row(got + at, base, pred, &u, phase, weight, n);
-                same("detail_row", n, 10 * scale + kind);
-                fsr_kernels_c.carry_row(want + at, want + at + LONG + 40, base, pred, &u, phase, weight, n);
-                best.carry_row(got + at, got + at + LONG + 40, base, pred, &u, phase, weight, n);
-                same("carry_row", n, 10 * scale + kind);
+                for (int rows = 1; rows <= 2; rows++)
+                    for (int with_base = 0; with_base < 2; with_base++) {
+                        int16_t *const w[4] = { want + at, want + at + LONG + 40, want + at + 2 * (LONG + 40), want + at + 3 * (LONG + 40) };
+                        int16_t *const g[4] = { got + at, got + at + LONG + 40, got + at + 2 * (LONG + 40), got + at + 3 * (LONG + 40) };
+                        const int16_t *const weights[2] = { weight, weight + 1 };
+
+                        fsr_kernels_c.carry_rows(w, with_base ? w + 2 : NULL, base, pred, &u, phase, weights, rows, n);
+                        best.carry_rows(g, with_base ? g + 2 : NULL, base, pred, &u, phase, weights, rows, n);
+                        same("carry_rows", n, 100 * scale + 10 * kind + 2 * rows + with_base);
+                    }
             }
 }
 
@@ -192,7 +196,7 @@ static void fuse(void)
         const int n = length(1 + i % (LENGTHS - 1)), at = GUARD + rand() % 16, stride = 16 + 4 * (rand() % 2), add = rand() & 1;
         FsrFuseRow row;
         float   factor[FSR_FUSE_IN];
-        int16_t weight[LONG];
+        int16_t weight[LONG + 1];
 
         fill_all();
         for (int j = 0; j < n; j++) {
