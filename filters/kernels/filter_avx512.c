@@ -63,6 +63,27 @@ static inline __m256i row16(const int16_t *s, const __m256i *k, __m256i half)
     return _mm256_shuffle_epi8(_mm256_packs_epi32(_mm256_srai_epi32(even, 6), _mm256_srai_epi32(odd, 6)), order);
 }
 
+/* 32 likewise: neighbours of a vector are shifted into place where that spares loads that cross lines. */
+static inline __m512i row32(const int16_t *s, const __m256i *taps, int half)
+{
+    const __m512i order = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+    const __m512i a = _mm512_loadu_si512(s - 3), b = _mm512_loadu_si512(s + 5), round = _mm512_set1_epi32(half);
+    __m512i k[4], even, odd;
+
+    UNROLL
+    for (int t = 0; t < 4; t++)
+        k[t] = _mm512_broadcast_i64x4(taps[t]);
+    even = _mm512_dpwssd_epi32(round, a, k[0]);
+    odd  = _mm512_dpwssd_epi32(round, _mm512_loadu_si512(s - 2), k[0]);
+    even = _mm512_dpwssd_epi32(even, _mm512_alignr_epi8(b, a, 4), k[1]);
+    odd  = _mm512_dpwssd_epi32(odd, _mm512_alignr_epi8(b, a, 6), k[1]);
+    even = _mm512_dpwssd_epi32(even, _mm512_alignr_epi8(b, a, 8), k[2]);
+    odd  = _mm512_dpwssd_epi32(odd, _mm512_alignr_epi8(b, a, 10), k[2]);
+    even = _mm512_dpwssd_epi32(even, _mm512_alignr_epi8(b, a, 12), k[3]);
+    odd  = _mm512_dpwssd_epi32(odd, _mm512_alignr_epi8(b, a, 14), k[3]);
+    return _mm512_shuffle_epi8(_mm512_packs_epi32(_mm512_srai_epi32(even, 6), _mm512_srai_epi32(odd, 6)), order);
+}
+
 static void filter_h(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff_t src_stride, int w, int h, int frac, int half)
 {
     const __m256i first = _mm256_setr_epi16(0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8), round = _mm256_set1_epi32(half);
@@ -74,6 +95,9 @@ static void filter_h(int16_t *dst, ptrdiff_t stride, const int16_t *src, ptrdiff
         k[t]     = _mm256_set1_epi32(pair(fsr_luma_taps[frac] + 2 * t));
         order[t] = _mm256_add_epi16(first, _mm256_set1_epi16(2 * t));
     }
+    for (; x + 32 <= w; x += 32)
+        for (int y = 0; y < h; y++)
+            _mm512_storeu_si512(dst + y * stride + x, row32(src + y * src_stride + x, k, half));
     for (; x + 16 <= w; x += 16)
         for (int y = 0; y < h; y++)
             store(dst + y * stride + x, row16(src + y * src_stride + x, k, round));
