@@ -440,11 +440,12 @@ static void threshold_zero_carries_nothing(void **state)
 {
     (void)state;
     for (int fill = FSR_FILL_FAST; fill <= FSR_FILL_COPY; fill++) {
-        Sim    *s = sim_structure(1, 96, 64);
+        Sim    *s;
         SimRun *r;
 
         if (fill == FSR_FILL_FUSE)
             continue;
+        s = sim_structure(1, 96, 64);
         r = sim_run(s, &(SimConfig){ .fill = fill, .threshold = 1e-9, .net = net });
         for (int i = 0; i < r->nb; i++)
             assert_true(r->stats[i].transferred == 0);
