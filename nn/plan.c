@@ -237,11 +237,15 @@ static int alloc_plan(FsrPlan *p, int whole)
         p->nodes[i].ring_rows   = 1;
         p->nodes[i].first_plane = p->planes;
     }
-    for (FsrWorker *w = p->workers; w < p->workers + p->nb_workers; w++)
+    for (FsrWorker *w = p->workers; w < p->workers + p->nb_workers; w++) {
         if (!(w->made = fsr_alloc(&p->memory, nb * sizeof(*w->made))) ||
             !(w->reach = fsr_alloc(&p->memory, nb * sizeof(*w->reach))) ||
             !(w->lists = fsr_alloc(&p->memory, FSR_PART_LISTS * sizeof(*w->lists))))
             return -ENOMEM;
+        for (FsrParts *l = w->lists; l < w->lists + FSR_PART_LISTS; l++)
+            if (!(l->part = fsr_alloc(&p->memory, 2 * (p->width + 2) * sizeof(*l->part))))
+                return -ENOMEM;
+    }
     return 0;
 }
 

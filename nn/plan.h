@@ -49,7 +49,7 @@ typedef struct FsrPlanNode {
 typedef struct FsrSamples { int x, width; } FsrSamples;
 
 /* What of a row is made where tiles are wanted, from left to right: the same for all rows that agree in `of`. */
-enum { FSR_PARTS = 128, FSR_PART_LISTS = 8 };
+enum { FSR_PART_LISTS = 8 };
 typedef struct FsrParts {
     struct FsrPartsOf {
         int       scale;                /* of the value; 0: no such rows */
@@ -58,11 +58,11 @@ typedef struct FsrParts {
         FsrMargin near, seen;           /* around wanted tiles: what is made, and, with a limited halo, what is read */
         int       first[2], last[2];    /* rows of tiles to which those reach */
     } of;
-    int nb;                             /* -1: not known */
+    int nb;
     struct FsrPart {
         FsrSamples s;
         int        zero;                /* no wanted tile is near */
-    } part[FSR_PARTS];
+    } *part;                            /* as many as there can be, if each sample were a tile */
 } FsrParts;
 
 typedef struct FsrWorker {

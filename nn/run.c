@@ -167,15 +167,6 @@ static void copy_history(const Job *t, int r, int x, int keep)
         memcpy(keep ? side : row, keep ? row : side, len * sizeof(float));
 }
 
-/* Whether a column of tiles is wanted in rows [first, last] of tiles. */
-static int column_wanted(const FsrNnTiles *w, int col, int first, int last)
-{
-    for (int j = first; j <= last; j++)
-        if (!w->wanted || w->wanted[j * w->stride + col])
-            return 1;
-    return 0;
-}
-
 /* How far around wanted tiles each value is made and, with a limited halo, how far its readers look. The input is there
  * as far as they look. */
 static void set_reach(const Job *t)
@@ -224,20 +215,20 @@ static int next_span(const Job *t, int i, int x, const FsrMargin *m, int first, 
     const int         scale = t->p->net->nodes[i].scale, stop = end(t, i);
     int col;
 
-    if (x >= stop)
+    if (x >= stop || (w && last < first))
         return 0;
     if (!w) {
         *s = (FsrSamples){ x, stop - x };
         return 1;
     }
-    if (last < first)
-        return 0;
     col = fsr_max(fsr_floor_div(fsr_floor_div(x - m->right, scale) - w->x, w->tile_w), 0);
     *s  = (FsrSamples){ 0, 0 };
     for (; col < w->cols; col++) {
-        int x0, x1;
+        int x0, x1, wanted = !w->wanted;
 
-        if (!column_wanted(w, col, first, last))
+        for (int j = first; j <= last && !wanted; j++)
+            wanted = w->wanted[j * w->stride + col];
+        if (!wanted)
             continue;
         x0 = fsr_max(w->x + col * w->tile_w, 0) * scale - m->left;
         x1 = fsr_min(w->x + (col + 1) * w->tile_w, t->p->width) * scale + m->right;
@@ -330,29 +321,22 @@ static void make_part(Job *t, int r, const struct FsrPart *part)
         (repeats(t) ? make_once : make_span)(t, r, part->s);
 }
 
-/* Makes a part of a row and notes it, for the rows that follow; more parts than there is room for are not. */
-static void add_part(Job *t, int r, int x, int stop, int zero)
+static void add_part(FsrParts *l, int x, int stop, int zero)
 {
-    const struct FsrPart part = { { x, stop - x }, zero };
-    FsrParts            *l    = t->w->reach[t->i].parts;
-
-    if (x >= stop)
-        return;
-    make_part(t, r, &part);
-    if (l->nb < FSR_PARTS)
-        l->part[l->nb] = part;
-    l->nb++;
+    if (x < stop)
+        l->part[l->nb++] = (struct FsrPart){ { x, stop - x }, zero };
 }
 
 /* With a limited halo: what is near wanted tiles is made, what is seen around it is 0, and the rest is never read. */
-static void add_near(Job *t, int r, const struct FsrPartsOf *of)
+static void add_near(const Job *t, FsrParts *l)
 {
+    const struct FsrPartsOf *of = &l->of;
     FsrSamples seen, near;
 
     for (int x = begin(t, t->i); of->blocks && next_span(t, t->i, x, &of->seen, of->first[1], of->last[1], &seen);
          x = seen.x + seen.width) {
         near = whole_blocks(t, seen);       /* all before what is 0, over which they reach */
-        add_part(t, r, near.x, near.x + near.width, 0);
+        add_part(l, near.x, near.x + near.width, 0);
     }
     for (int x = begin(t, t->i); next_span(t, t->i, x, &of->seen, of->first[1], of->last[1], &seen);) {
         const int end = seen.x + seen.width;
@@ -361,63 +345,57 @@ static void add_near(Job *t, int r, const struct FsrPartsOf *of)
             if (!next_span(t, t->i, x, &of->near, of->first[0], of->last[0], &near) || near.x >= end)
                 near = (FsrSamples){ end, 0 };
             near.width = fsr_min(near.x + near.width, end) - near.x;
-            add_part(t, r, x, near.x, 1);
+            add_part(l, x, near.x, 1);
             if (!of->blocks)
-                add_part(t, r, near.x, near.x + near.width, 0);
+                add_part(l, near.x, near.x + near.width, 0);
         }
     }
 }
 
-/* The list of what of row r is made, its last one or one that other values' rows had, too; or an empty one. */
-static FsrParts *find_parts(const Job *t, int r)
+/* What of row r is made: as of its last row, or as of other values' rows, or found anew. */
+static const FsrParts *find_parts(const Job *t, int r)
 {
     FsrWorker       *w     = t->w;
     struct FsrReach *reach = &w->reach[t->i];
-    const int limited = t->wanted && t->wanted->halo, cut = t->width < t->p->width;
+    FsrParts        *l     = reach->parts;
+    FsrSamples       s     = { begin(t, t->i), 0 };
+    const int limited = t->wanted && t->wanted->halo;
     struct FsrPartsOf of = { t->n->scale, .blocks = in_blocks(t->pn) ? t->i : 0, .near = reach->near, .seen = reach->seen };
 
-    if (cut) {
-        of.begin = begin(t, t->i);
+    if (t->width < t->p->width) {
+        of.begin = s.x;
         of.end   = end(t, t->i);
     }
     for (int k = 0; t->wanted && k <= limited; k++)
         tile_rows(t, t->i, r, k ? &of.seen : &of.near, limited, &of.first[k], &of.last[k]);
-    for (int k = -1; k < FSR_PART_LISTS; k++) {
-        FsrParts *l = k < 0 ? reach->parts : &w->lists[k];
-
-        if (!memcmp(&l->of, &of, sizeof(of)))
-            return reach->parts = l;
+    for (int k = 0; k < FSR_PART_LISTS && memcmp(&l->of, &of, sizeof(of)); k++)
+        l = &w->lists[k];
+    if (memcmp(&l->of, &of, sizeof(of))) {
+        l     = &w->lists[w->next++ % FSR_PART_LISTS];
+        l->of = of;
+        l->nb = 0;
+        if (limited)
+            add_near(t, l);
+        while (!limited && next_span(t, t->i, s.x + s.width, &of.near, of.first[0], of.last[0], &s)) {
+            s = whole_blocks(t, s);
+            add_part(l, s.x, s.x + s.width, 0);
+        }
     }
-    reach->parts     = &w->lists[w->next++ % FSR_PART_LISTS];
-    reach->parts->of = of;
-    reach->parts->nb = -1;
-    return reach->parts;
+    return reach->parts = l;
 }
 
 static void make_row(void *opaque, int i, int r, int last)
 {
-    Job       *t = opaque;
-    FsrParts  *l;
-    FsrSamples s = { begin(t, i), 0 };
+    Job            *t = opaque;
+    const FsrParts *l;
 
     (void)last;
     find_rows(t, i, r);
     if (t->x)
         copy_history(t, r, origin(t, i), 0);
     l = find_parts(t, r);
-    if (l->nb >= 0 && l->nb <= FSR_PARTS) {
-        for (int k = 0; k < l->nb; k++)
-            make_part(t, r, &l->part[k]);
-    } else {
-        l->nb = 0;
-        if (t->wanted && t->wanted->halo)
-            add_near(t, r, &l->of);
-        else
-            while (next_span(t, i, s.x + s.width, &l->of.near, l->of.first[0], l->of.last[0], &s)) {
-                s = whole_blocks(t, s);
-                add_part(t, r, s.x, s.x + s.width, 0);
-            }
-    }
+    for (int k = 0; k < l->nb; k++)
+        make_part(t, r, &l->part[k]);
     t->macs += t->made * fsr_node_macs(t->p->net, t->n);
     if (t->x + t->width < t->p->width)
         copy_history(t, r, end(t, i) - t->pn->history, 1);
@@ -429,7 +407,7 @@ static void deliver(const Job *t, int r)
     const int       i     = t->p->net->output, y = t->y * t->p->net->info.scale + r;
     const FsrNode  *n     = &t->p->net->nodes[i];
     const FsrParts *l     = t->w->reach[i].parts;
-    const int       known = l->nb <= FSR_PARTS && !in_blocks(&t->p->nodes[i]);
+    const int       known = !in_blocks(&t->p->nodes[i]);
     const int       first = l->of.first[0], last = l->of.last[0];
     FsrSamples      s     = { begin(t, i), 0 };
 

@@ -49,10 +49,10 @@ INLINE void lanes_columns(ivec *acc, const uint32_t *in, int step, const uint32_
     }
 }
 
-/* Sums of four samples, packed: the words of each sample come to lie side by side. */
-INLINE ivec lanes_turn(ivec p, ivec q)
+/* Four words of each block to the words of each of four samples. */
+INLINE ivec lanes_turn(ivec v)
 {
-    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), _mm512_packus_epi16(p, q));
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);
 }
 
 /* As i_bytes, but in 64-byte rows of four samples. */
@@ -69,7 +69,7 @@ INLINE void lanes_store(const FsrI8Conv *c, const ivec *acc, uint32_t *dst, cons
             a[k] = _mm512_srav_epi32(acc[s + k < N ? s + k : N - 1], shift);
         p = _mm512_mulhrs_epi16(_mm512_packs_epi32(a[0], a[1]), twice);
         q = _mm512_mulhrs_epi16(_mm512_packs_epi32(a[2], a[3]), twice);
-        i_store_n(dst + 4 * s, lanes_turn(p, q), 4 * (N - s < 4 ? N - s : 4));
+        i_store_n(dst + 4 * s, lanes_turn(_mm512_packus_epi16(p, q)), 4 * (N - s < 4 ? N - s : 4));
     }
 }
 
@@ -145,18 +145,15 @@ static void lanes_bytes(const FsrI8Format *f, const float *src, int stride, uint
     for (int k = 0; k < blocks; k++)
         fine |= f->fine[k] << k;
     for (int x = 0; x < width; x += 4) {
-        ivec    v[4], lower[2];
-        __m128i words[2][4];
+        const int n = width - x < 4 ? width - x : 4;
+        ivec      words[2];
 
-        UNROLL for (int k = 0; k < 4; k++)
-            v[k] = i_numbers(&b, v_load_n(src + (size_t)(x + k < width ? x + k : width - 1) * stride, stride < VW ? stride : VW));
-        v[0] = i_split(&b, _mm512_packs_epi32(v[0], v[1]), &lower[0]);
-        v[2] = i_split(&b, _mm512_packs_epi32(v[2], v[3]), &lower[1]);
-        _mm512_storeu_si512(words[0], lanes_turn(v[0], v[2]));
-        _mm512_storeu_si512(words[1], lanes_turn(lower[0], lower[1]));
-        for (int k = 0; k < 4 && k < width - x; k++, dst += pitch) {
-            _mm_mask_storeu_epi32(dst, (1 << blocks) - 1, words[0][k]);
-            _mm_mask_storeu_epi32(dst + blocks, (1 << (pitch - blocks)) - 1, _mm_maskz_compress_epi32(fine, words[1][k]));
+        four_samples(&b, src + (size_t)x * stride, stride, stride < VW ? stride : VW, n, words);
+        for (int part = 0; part < 2; part++)
+            words[part] = lanes_turn(words[part]);
+        for (int k = 0; k < n; k++, dst += pitch) {
+            _mm_mask_storeu_epi32(dst, (1 << blocks) - 1, ((const __m128i *)&words[0])[k]);
+            _mm_mask_storeu_epi32(dst + blocks, (1 << (pitch - blocks)) - 1, _mm_maskz_compress_epi32(fine, ((const __m128i *)&words[1])[k]));
         }
     }
 }

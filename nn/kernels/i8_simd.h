@@ -304,7 +304,19 @@ INLINE ivec i_split(const Block *b, ivec v, ivec *low)
     return VI(or)(VI(andnot)(b->fine, v), VI(and)(b->fine, V(srli_epi16)(v, FSR_I8_LOW_BITS)));
 }
 
-/* Four samples at a time, two and two packed: then 128 bits are words of four samples. */
+/* Numbers of n samples, at most four, in bytes: 128 bits are four words of one block. words[1]: the lower bits. */
+INLINE void four_samples(const Block *b, const float *src, int stride, int have, int n, ivec *words)
+{
+    ivec v[4], lower[2];
+
+    UNROLL for (int k = 0; k < 4; k++)
+        v[k] = i_numbers(b, v_load_n(src + (k < n ? k : n - 1) * stride, have));
+    v[0] = i_split(b, V(packs_epi32)(v[0], v[1]), &lower[0]);
+    v[2] = i_split(b, V(packs_epi32)(v[2], v[3]), &lower[1]);
+    words[0] = V(packus_epi16)(v[0], v[2]);
+    words[1] = V(packus_epi16)(lower[0], lower[1]);
+}
+
 static void bytes(const FsrI8Format *f, const float *src, int stride, uint32_t *dst, int pitch, int width)
 {
     int low = (f->planes + 3) / 4;
@@ -316,23 +328,13 @@ static void bytes(const FsrI8Format *f, const float *src, int stride, uint32_t *
 
         for (int x = 0; x < width; x += 4) {
             const int n = width - x < 4 ? width - x : 4;
-            ivec      v[4], lower[2];
-            uint32_t  words[2][VW];
+            ivec      words[2];
 
-            UNROLL for (int k = 0; k < 4; k++)
-                v[k] = i_numbers(&b, v_load_n(src + (size_t)(x + (k < n ? k : n - 1)) * stride + g, have));
-            v[0] = i_split(&b, V(packs_epi32)(v[0], v[1]), &lower[0]);
-            v[2] = i_split(&b, V(packs_epi32)(v[2], v[3]), &lower[1]);
-            i_store_n(words[0], V(packus_epi16)(v[0], v[2]), VW);
-            i_store_n(words[1], V(packus_epi16)(lower[0], lower[1]), VW);
+            four_samples(&b, src + (size_t)x * stride + g, stride, have, n, words);
             place = low;
             for (int k = 0; k < blocks; k++)
-                for (int part = 0; part <= f->fine[g / 4 + k]; part++) {
-                    uint32_t *d = dst + (size_t)(part ? place++ : g / 4 + k) * pitch + x;
-
-                    for (int i = 0; i < n; i++)
-                        d[i] = words[part][4 * k + i];
-                }
+                for (int part = 0; part <= f->fine[g / 4 + k]; part++)
+                    memcpy(dst + (size_t)(part ? place++ : g / 4 + k) * pitch + x, (char *)&words[part] + 16 * k, 4 * n);
         }
         low = place;
     }
