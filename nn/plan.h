@@ -72,8 +72,8 @@ typedef struct FsrWorker {
         FsrMargin near, seen;
         FsrParts *parts;                /* of its last row */
     } *reach;                           /* of each value */
-    FsrParts *lists;                    /* [FSR_PART_LISTS], the next one to be used anew */
-    int       next;
+    FsrParts *lists;                    /* [FSR_PART_LISTS] */
+    int       next;                     /* the list that was begun last */
 } FsrWorker;
 
 struct FsrPlan {

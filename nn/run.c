@@ -371,7 +371,7 @@ static const FsrParts *find_parts(const Job *t, int r)
     for (int k = 0; k < FSR_PART_LISTS && memcmp(&l->of, &of, sizeof(of)); k++)
         l = &w->lists[k];
     if (memcmp(&l->of, &of, sizeof(of))) {
-        l     = &w->lists[w->next++ % FSR_PART_LISTS];
+        l     = &w->lists[w->next = (w->next + 1) % FSR_PART_LISTS];
         l->of = of;
         l->nb = 0;
         if (limited)
