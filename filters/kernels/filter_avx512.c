@@ -382,11 +382,11 @@ static void carry_rows(int16_t *const *row, int16_t *const *base_row, const int1
 {
     const int even = u->taps == FSR_TAPS ? n & ~31 : 0;
 
-    if (rows == 2 && base_row)
+    if (even && rows == 2 && base_row)
         carry(row, base_row, base, pred, u, phase, weight, 2, even);
-    else if (rows == 2)
+    else if (even && rows == 2)
         carry(row, NULL, base, pred, u, phase, weight, 2, even);
-    else
+    else if (even)
         carry(row, base_row, base, pred, u, phase, weight, 1, even);
     fsr_carry_rest(row, base_row, base, pred, u, phase, weight, rows, even, n);
 }

@@ -196,7 +196,7 @@ static void fuse(void)
         const int n = length(1 + i % (LENGTHS - 1)), at = GUARD + rand() % 16, stride = 16 + 4 * (rand() % 2), add = rand() & 1;
         FsrFuseRow row;
         float   factor[FSR_FUSE_IN];
-        int16_t weight[LONG + 1];
+        int16_t weight[LONG];
 
         fill_all();
         for (int j = 0; j < n; j++) {
