@@ -36,7 +36,7 @@ static const struct {
     [FSR_ISA_AVX512]     = { { &fsr_conv_few_avx512, &fsr_conv_few_avx2, &fsr_conv_wide_avx512 },
                              .depthwise = &fsr_dw_avx512 },
     [FSR_ISA_AVX512VNNI] = { .i8 = &fsr_i8_avx512vnni, .i8_lanes = &fsr_i8_lanes_avx512vnni, .point = &fsr_point_avx512vnni },
-    [FSR_ISA_AVX512BF16] = { .conv = { &fsr_conv_few_bf16, &fsr_conv_few_bf16_half, &fsr_conv_wide_bf16 } },
+    [FSR_ISA_AVX512BF16] = { .conv = { &fsr_conv_few_bf16, &fsr_conv_wide_bf16 } },
 #endif
 };
 

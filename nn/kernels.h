@@ -120,6 +120,6 @@ size_t fsr_conv_plain_floats(const FsrConvShape *s);
 extern const FsrConvKernel fsr_conv_c, fsr_conv_blas;
 extern const FsrConvKernel fsr_conv_wide_avx2, fsr_conv_few_avx2;
 extern const FsrConvKernel fsr_conv_wide_avx512, fsr_conv_few_avx512;
-extern const FsrConvKernel fsr_conv_wide_bf16, fsr_conv_few_bf16, fsr_conv_few_bf16_half;
+extern const FsrConvKernel fsr_conv_wide_bf16, fsr_conv_few_bf16;
 
 #endif /* FASTSR_NN_KERNELS_H */

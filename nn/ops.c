@@ -128,7 +128,9 @@ void fsr_ops_shuffle(const FsrNode *n, float *dst, int dst_stride, const float *
 
     src += py * b * phase;
     if (n->channels == 1 && px == 0 && width % b == 0) {    /* the usual last layer */
-        for (int x = 0; x < width; x += b, src += src_stride)
+        for (int x = 0; b == 2 && x < width; x += 2, src += src_stride)
+            memcpy(dst + x, src, 2 * sizeof(*dst));
+        for (int x = 0; b != 2 && x < width; x += b, src += src_stride)
             for (int k = 0; k < b; k++)
                 *dst++ = src[k];
         return;

@@ -6,7 +6,7 @@ LIB_SRC += nn/graph.c nn/load.c nn/load_ops.c nn/load_shape.c nn/load_quant.c nn
 # One file per instruction set, each with its own flags; the rest of the library runs anywhere.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 LIB_SRC += nn/kernels/conv_avx2.c nn/kernels/conv_avx512.c \
-           nn/kernels/conv_bf16.c nn/kernels/conv_bf16_half.c \
+           nn/kernels/conv_bf16.c \
            nn/kernels/i8_avx2.c nn/kernels/i8_avxvnni.c nn/kernels/i8_avx512vnni.c \
            nn/kernels/point_avx512vnni.c
 $(O)/obj/nn/kernels/conv_avx2.o: private FSR_CFLAGS += -mavx2 -mfma
@@ -15,7 +15,6 @@ $(O)/obj/nn/kernels/conv_bf16.o: private FSR_CFLAGS += -mavx512f -mavx512bw -mav
 $(O)/obj/nn/kernels/i8_avx2.o: private FSR_CFLAGS += -mavx2 -mfma
 $(O)/obj/nn/kernels/i8_avxvnni.o: private FSR_CFLAGS += -mavx2 -mfma
 $(O)/obj/nn/kernels/i8_avx512vnni.o $(O)/obj/nn/kernels/point_avx512vnni.o: private FSR_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512vnni -mfma
-$(O)/obj/nn/kernels/conv_bf16_half.o: private FSR_CFLAGS += -mavx2 -mavx512vl -mavx512bf16
 endif
 
 # additions and pixel shuffles are loops for the compiler to turn into vectors

@@ -19,6 +19,7 @@
  *   and used for all of them. Two vectors of planes at once where there are as many.
  * - few: for 1 to 4 output planes. A register holds VW partial sums over input planes of one
  *   output sample; each input vector is loaded once and used for all columns of the kernel.
+ *   Samples of half a vector are loaded by twos, for two columns of the kernel at once.
  */
 #include "nn/kernels.h"
 
@@ -222,55 +223,63 @@ const FsrConvKernel ISA(fsr_conv_wide) = { ISA_NAME " wide", wide_fits, wide_pac
 
 /* ---- few -------------------------------------------------------------------------- */
 
+/* Whether a vector holds two samples. */
+#define few_pairs(s) (2 * (s)->cin_stride == VW)
+
 static int few_fits(const FsrConvShape *s)
 {
-    return s->cout <= 4 && s->cin_stride % VW == 0 && words(s) <= s->cin_stride && s->in_bf16 == IN_BF16 && !s->out_bf16;
+    return s->cout <= 4 && s->in_bf16 == IN_BF16 && !s->out_bf16 && words(s) <= s->cin_stride &&
+           (s->cin_stride % VW == 0 || (few_pairs(s) && (s->kw == 3 || s->kw == 5)));
 }
 
-/* Words of a sample that are read. */
-static inline int few_words(const FsrConvShape *s)
-{
-    return vectors(words(s)) * VW;
-}
+/* Vectors of weights in a row of the kernel. */
+#define few_vectors(s) (few_pairs(s) ? ((s)->kw + 1) / 2 : vectors(words(s)) * (s)->kw)
 
 static size_t few_packed(const FsrConvShape *s)
 {
-    return (size_t)s->cout * few_words(s) * s->kw * s->kh + VW;
+    return ((size_t)s->cout * few_vectors(s) * s->kh + 1) * VW;
 }
 
-/* VW biases (those that there are), then [cout][kh][vectors of words][kw][VW] */
+/* VW biases (those that there are), then [cout][kh][vectors of words][kw][VW]; of pairs [cout][kh][(kw + 1) / 2][VW]: columns
+ * 0 1, 2 3, and the last two, of which the first has 0 where it was there before. */
 static void few_pack(const FsrConvShape *s, const float *weights, const float *bias, float *dst)
 {
+    const int pairs = few_pairs(s), step = pairs ? 2 : 1;
+
     memset(dst, 0, VW * sizeof(*dst));
     memcpy(dst, bias, s->cout * sizeof(*dst));
     dst += VW;
     for (int o = 0; o < s->cout; o++)
         for (int y = 0; y < s->kh; y++)
             for (int i = 0; i < words(s); i += VW)
-                for (int x = 0; x < s->kw; x++)
-                    for (int k = i; k < i + VW; k++)
-                        *dst++ = weight(s, weights, o, k, y, x);
+                for (int x = 0; x < s->kw; x += step)
+                    for (int k = 0; k < VW; k++) {
+                        const int column = (x + step > s->kw ? x - 1 : x) + (pairs ? k / (VW / 2) : 0);
+                        *dst++ = column < x ? 0 : weight(s, weights, o, pairs ? k % (VW / 2) : i + k, y, column);
+                    }
 }
 
-/* P output samples, K columns of the kernel: P + K - 1 loads for P * K products */
-INLINE void few_columns(vec *acc, const float *in, const float *w, int stride, const int P, const int K)
+/* P output samples, K vectors of weights, step columns of the kernel each, the last for the column `last` on: loads are shared. */
+INLINE void few_columns(vec *acc, const float *in, const float *w, int stride, const int P, const int K, const int step, const int last)
 {
     vec wv[5];
 
     UNROLL for (int k = 0; k < K; k++)
         wv[k] = v_load(w + k * VW);
-    UNROLL for (int q = 0; q < P + K - 1; q++) {
+    UNROLL for (int q = 0; q < P + last; q++) {
         vec b = v_load(in + (size_t)q * stride);
-        UNROLL for (int k = 0; k < K; k++)
-            if (q - k >= 0 && q - k < P)
-                acc[q - k] = v_fma(b, wv[k], acc[q - k]);
+        UNROLL for (int k = 0; k < K; k++) {
+            const int p = q - (k < K - 1 ? k * step : last);
+            if (p >= 0 && p < P)
+                acc[p] = v_fma(b, wv[k], acc[p]);
+        }
     }
 }
 
 /* Output samples x .. x + P - 1 of one plane, in the first P lanes. */
 INLINE vec few_block(const FsrConvShape *s, const float *bias, const float *w, const float *const *rows, int x, const int P)
 {
-    const int stride = s->cin_stride;
+    const int stride = s->cin_stride, pairs = few_pairs(s);
     vec acc[VW], sum;
 
     UNROLL for (int p = 0; p < VW; p++)
@@ -280,12 +289,14 @@ INLINE vec few_block(const FsrConvShape *s, const float *bias, const float *w, c
             const float *in = rows[ky] + (size_t)x * stride + i;
             int left = s->kw;
 
+            for (; pairs && left; left = 0, w += few_vectors(s) * VW)
+                s->kw == 5 ? few_columns(acc, in, w, stride, P, 3, 2, 3) : few_columns(acc, in, w, stride, P, 2, 2, 1);
             for (; left >= 5; left -= 5, w += 5 * VW, in += 5 * stride)
-                few_columns(acc, in, w, stride, P, 5);
+                few_columns(acc, in, w, stride, P, 5, 1, 4);
             for (; left >= 3; left -= 3, w += 3 * VW, in += 3 * stride)
-                few_columns(acc, in, w, stride, P, 3);
+                few_columns(acc, in, w, stride, P, 3, 1, 2);
             for (; left; left--, w += VW, in += stride)
-                few_columns(acc, in, w, stride, P, 1);
+                few_columns(acc, in, w, stride, P, 1, 1, 0);
         }
     sum = v_add(v_sums(acc), v_set1(bias));
     return limit(s, sum);
@@ -293,7 +304,7 @@ INLINE vec few_block(const FsrConvShape *s, const float *bias, const float *w, c
 
 INLINE void few_samples(const FsrConvShape *s, const float *packed, const float *const *rows, float *d, int x, const int P)
 {
-    const size_t taps = (size_t)few_words(s) * s->kw * s->kh;
+    const size_t taps = (size_t)few_vectors(s) * VW * s->kh;
     const float *w    = packed + VW;
     vec sum[4];
 

@@ -8,22 +8,23 @@
 #include "nn/whole.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_THREADS = 64, MAX_REPS = 101 };
+enum { MAX_THREADS = 64, MAX_REPS = 101, MAX_PICTURES = 64 };
 
 static const char usage[] =
     "usage: nn_bench MODEL.onnx --size WxH [--threads N] [--precision f32|bf16|i8|auto]\n"
     "                [--reps N] [--json]\n"
     "  --size     size of the network's input picture\n"
     "  --threads  default 1; with one thread times are the thread's processor time,\n"
-    "             with more the wall's\n"
+    "             with more the wall's, and by turns one thread's\n"
     "  --precision  default f32; the peak is that of the products of the format (i8: of bytes)\n"
-    "  --reps     runs to take the median of (default 5)\n"
+    "  --reps     runs to take the median of (default 5), each of as many pictures as take a tenth of a second\n"
     "  --json     one JSON object on standard output\n"
     "FASTSR_CPU=c|blas|avx2|avxvnni|avx512|avx512vnni|avx512bf16 limits the instruction set.\n";
 
@@ -39,14 +40,18 @@ typedef struct Result {
     double     peak_before, peak_after, peak, clock_ghz;    /* peak: median of all, one thread */
     double     issue, of_issue;     /* instructions in a cycle, and the peak's share of that many */
     double     ms, im2col_ms, macs, executed;               /* macs: nominal, of one picture */
+    double     speedup;             /* by threads: median over runs by turns */
     size_t     bytes;
 } Result;
 
+/* Threads stay for all pictures, as a caller's do, and wait for each other after each. */
 typedef struct Run {
-    FsrPlan       *plan;
-    const FsrNnIO *io;
-    atomic_int     next;
-    atomic_llong   macs;
+    FsrPlan          *plan;
+    const FsrNnIO    *io;
+    int               pictures;
+    atomic_int        next[MAX_PICTURES];
+    atomic_llong      macs;
+    pthread_barrier_t done;
 } Run;
 
 typedef struct Thread {
@@ -84,30 +89,37 @@ static void put(void *opaque, int plane, int x, int y, int w, int h, const float
 static void *work(void *arg)
 {
     Thread *t = arg;
-    int     job;
+    Run    *r = t->run;
 
-    while ((job = atomic_fetch_add(&t->run->next, 1)) < fsr_nn_jobs(t->run->plan))
-        atomic_fetch_add(&t->run->macs, fsr_nn_run(t->run->plan, t->run->io, job, t->worker));
+    for (int k = 0, job; k < r->pictures; k++) {
+        while ((job = atomic_fetch_add(&r->next[k], 1)) < fsr_nn_jobs(r->plan))
+            atomic_fetch_add(&r->macs, fsr_nn_run(r->plan, r->io, job, t->worker));
+        pthread_barrier_wait(&r->done);
+    }
     return NULL;
 }
 
-/* Seconds of one picture. */
-static double run_once(FsrPlan *plan, const FsrNnIO *io, int threads, double *executed)
+/* Seconds of one of so many pictures, the wall's or this thread's. */
+static double run(FsrPlan *plan, const FsrNnIO *io, int threads, int pictures, int wall, double *executed)
 {
     Thread t[MAX_THREADS];
-    Run    run   = { .plan = plan, .io = io };
-    double start = fsr_bench_now(threads > 1);
-    int    nb    = 1;
+    Run    run   = { .plan = plan, .io = io, .pictures = pictures };
+    double start = fsr_bench_now(wall);
 
-    for (int i = 0; i < threads; i++)
+    pthread_barrier_init(&run.done, NULL, threads);
+    for (int i = 0; i < threads; i++) {
         t[i] = (Thread){ .run = &run, .worker = i };
-    for (; nb < threads && !pthread_create(&t[nb].id, NULL, work, &t[nb]); nb++)
-        ;
+        if (i && pthread_create(&t[i].id, NULL, work, &t[i])) {
+            fputs("nn_bench: a thread could not be started\n", stderr);
+            exit(1);
+        }
+    }
     work(&t[0]);
-    for (int i = 1; i < nb; i++)
+    for (int i = 1; i < threads; i++)
         pthread_join(t[i].id, NULL);
-    *executed = atomic_load(&run.macs);
-    return fsr_bench_now(threads > 1) - start;
+    pthread_barrier_destroy(&run.done);
+    *executed = (double)atomic_load(&run.macs) / pictures;
+    return (fsr_bench_now(wall) - start) / pictures;
 }
 
 static int compare(const void *a, const void *b)
@@ -131,22 +143,26 @@ static void check_peak(Result *r, int products)
     r->of_issue = rate / r->issue;
 }
 
-static int measure(const Options *o, FsrPlan *plan, const FsrNnIO *io, Result *r)
+static int measure(const Options *o, FsrPlan *plan, FsrPlan *one, const FsrNnIO *io, Result *r)
 {
-    double t[MAX_REPS], base[3], peak[MAX_REPS + 1], clock[MAX_REPS];
-    int    products;
+    const int wall = o->threads > 1;
+    double t[MAX_REPS], ratio[MAX_REPS], base[3], peak[MAX_REPS + 1], clock[MAX_REPS], ignored;
+    int    products, pictures;
 
-    run_once(plan, io, o->threads, &r->executed);
+    run(plan, io, o->threads, 1, wall, &r->executed);
+    pictures = fmin(MAX_PICTURES, 1 + 0.1 / run(plan, io, o->threads, 1, wall, &r->executed));
     fsr_bench_peak(r->isa, plan->precision, 0.05, &products);
     r->peak_before = peak[0] = fsr_bench_peak(r->isa, plan->precision, 0.05, &products);
     for (int i = 0; i < o->reps; i++) {
-        t[i]        = run_once(plan, io, o->threads, &r->executed);
+        t[i]        = run(plan, io, o->threads, pictures, wall, &r->executed);
+        ratio[i]    = one ? run(one, io, 1, pictures, wall, &ignored) / t[i] : 1;
         peak[i + 1] = fsr_bench_peak(r->isa, plan->precision, 0.02, &products);
         clock[i]    = fsr_bench_clock(0.01);
     }
     r->peak_after = peak[o->reps];
     r->peak       = median(peak, o->reps + 1);
     r->ms         = median(t, o->reps) * 1e3;
+    r->speedup    = median(ratio, o->reps);
     r->clock_ghz  = median(clock, o->reps);
     check_peak(r, products);
     for (int i = 0; i < 3; i++)
@@ -265,12 +281,12 @@ static void print_json(const Options *o, const FsrNet *net, const FsrPlan *plan,
     printf(", \"width\": %d, \"height\": %d, \"threads\": %d, \"isa\": \"%s\",\n"
            "  \"gmacs_per_s\": %.2f, \"peak_gmacs_per_s\": %.2f, \"share_of_peak\": %.4f,\n"
            "  \"ms\": %.3f, \"im2col_ms\": %.3f, \"peak_bytes\": %zu,\n"
-           "  \"macs\": %.0f, \"executed_macs\": %.0f, \"weights\": %lld, \"bits\": %d,\n"
+           "  \"speedup_by_threads\": %.3f, \"macs\": %.0f, \"executed_macs\": %.0f, \"weights\": %lld, \"bits\": %d,\n"
            "  \"peak_before\": %.2f, \"peak_after\": %.2f, \"clock_ghz\": %.3f,\n"
            "  \"instructions_per_cycle\": %.1f, \"peak_of_issue_width\": %.3f,\n"
            "  \"bytes_source\": \"computed from the plan\",\n  \"layers\": [",
            o->width, o->height, o->threads, fsr_nn_isa_name(r->isa), gmacs,
-           r->peak * o->threads, gmacs / (r->peak * o->threads), r->ms, r->im2col_ms, r->bytes,
+           r->peak * o->threads, gmacs / (r->peak * o->threads), r->ms, r->im2col_ms, r->bytes, r->speedup,
            r->macs, r->executed, (long long)r->info.weights,
            plan->precision == FSR_PRECISION_I8 ? 8 : plan->precision == FSR_PRECISION_BF16 ? 16 : 32,
            r->peak_before, r->peak_after, r->clock_ghz, r->issue, r->of_issue);
@@ -305,6 +321,8 @@ static void print_table(const Options *o, const FsrNet *net, const FsrPlan *plan
            100 * gmacs / peak);
     printf("peak: %.1f %% of %.1f instructions a cycle%s\n", 100 * r->of_issue, r->issue,
            r->of_issue < 0.95 ? "; below 95 %: the machine was busy or slowed down, measure again" : "");
+    if (o->threads > 1)
+        printf("%d threads: %.2f times one (median over runs by turns)\n", o->threads, r->speedup);
     printf("executed with halos: %.2f %% more; memory %.1f MiB; im2col + OpenBLAS %.1f ms: "
            "%.2f times as long\n", 100 * (r->executed / r->macs - 1), r->bytes / 1048576.0,
            r->im2col_ms, r->im2col_ms / r->ms);
@@ -357,7 +375,8 @@ static int parse(int argc, char **argv, Options *o)
     return 0;
 }
 
-static int bench(const Options *o, const FsrNet *net, FsrPlan *plan)
+/* one: the plan for one thread, where there are more, to compare with. */
+static int bench(const Options *o, const FsrNet *net, FsrPlan *plan, FsrPlan *one)
 {
     Result  r = { .isa = fsr_nn_isa() };
     Picture p = { .width = o->width, .height = o->height };
@@ -377,12 +396,12 @@ static int bench(const Options *o, const FsrNet *net, FsrPlan *plan)
         for (int i = 0; i < net->nb_nodes; i++)
             r.macs += fsr_node_macs(net, &net->nodes[i]) * area(plan, i);
         r.bytes = fsr_nn_plan_bytes(plan) + r.info.weights * sizeof(float);
-        ret     = measure(o, plan, &io, &r);
+        ret     = measure(o, plan, one, &io, &r);
     }
     if (ret >= 0 && !(plan->node_ns = calloc(net->nb_nodes, sizeof(*plan->node_ns))))
         ret = -ENOMEM;
     if (ret >= 0) {
-        run_once(plan, &io, 1, &ignored);       /* with a clock around each row, one thread */
+        run(plan, &io, 1, 1, 0, &ignored);      /* with a clock around each row, one thread */
         (o->json ? print_json : print_table)(o, net, plan, &r);
     }
     free(plan->node_ns);
@@ -397,7 +416,7 @@ int main(int argc, char **argv)
     char     err[512] = "";
     Options  o;
     FsrNet  *net  = NULL;
-    FsrPlan *plan = NULL;
+    FsrPlan *plan = NULL, *one = NULL;
     int      ret;
 
     if (parse(argc, argv, &o) < 0) {
@@ -407,12 +426,14 @@ int main(int argc, char **argv)
     if ((ret = fsr_nn_load_file(&net, o.model, err, sizeof(err))) >= 0 &&
         (ret = fsr_nn_plan_as(&plan, net, o.width, o.height, o.threads, o.precision, err,
                               sizeof(err))) >= 0 &&
-        (ret = bench(&o, net, plan)) < 0)
+        (o.threads == 1 || (ret = fsr_nn_plan_as(&one, net, o.width, o.height, 1, o.precision, err, sizeof(err))) >= 0) &&
+        (ret = bench(&o, net, plan, one)) < 0)
         snprintf(err, sizeof(err), "%s", strerror(-ret));
     if (ret >= 0 && (fflush(stdout) || ferror(stdout))) {
         snprintf(err, sizeof(err), "the output could not be written");
         ret = -EIO;
     }
+    fsr_nn_plan_free(&one);
     fsr_nn_plan_free(&plan);
     fsr_nn_free(&net);
     if (ret < 0) {
