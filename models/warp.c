@@ -110,3 +110,27 @@ void warp_backward(const float *grad, float *const *pictures, int planes, int W,
         }
     }
 }
+
+/* dst[i][p] = a[i][p] > 0 and wanted[i] ? b[i][p] : 0, for n samples of planes numbers (a multiple of 8), as whole numbers that
+ * have the signs of bfloat16 (bytes 2) or float (4); wanted NULL: everywhere. With a = b = h it is what is made of a layer; with
+ * a = that, b = its gradient and no wanted, the gradient of h. */
+#define POSITIVE(T)                                                                                                \
+static void positive_##T(T *dst, const T *a, const T *b, const unsigned char *wanted, long n, int planes)          \
+{                                                                                                                  \
+    typedef T vec __attribute__((vector_size(8 * sizeof(T)), aligned(sizeof(T))));                                 \
+    for (long i = 0; i < n; i++) {                                                                                 \
+        const vec in = (vec){ 0 } - (T)(!wanted || wanted[i]);                                                     \
+        for (int p = 0; p < planes; p += 8, dst += 8, a += 8, b += 8)                                              \
+            *(vec *)dst = (*(const vec *)a > 0) & *(const vec *)b & in;                                            \
+    }                                                                                                              \
+}
+POSITIVE(short)
+POSITIVE(int)
+
+void positive(void *dst, const void *a, const void *b, const unsigned char *wanted, long n, int planes, int bytes)
+{
+    if (bytes == 2)
+        positive_short(dst, a, b, wanted, n, planes);
+    else
+        positive_int(dst, a, b, wanted, n, planes);
+}
