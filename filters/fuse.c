@@ -40,13 +40,13 @@ typedef struct FsrFuse {
     FsrNnTiles tiles;
     int       carries;          /* the picture in work has references; else nothing above is valid */
     int       nb_wanted;
-    struct Tile *order;         /* scratch of choose_tiles: all tiles, those that gain most first */
+    struct Tile *order;         /* scratch of choose_tiles: all tiles, those that gain most first, and room for as many */
     int         *cuts;          /* [workers + 1] rows of tiles between which each worker runs the network */
     FsrPlan  *key;              /* for pictures without references; NULL: the recurrent network does them too */
     double    key_macs;
     FsrPlan  *coarse;           /* for pictures with references of a high QP; NULL: one does all */
     FsrPlan  *plan;             /* the recurrent network of the picture in work */
-    int       halo;
+    int       halo, whole;      /* of the recurrent network */
     double    beside[3][3];     /* of the network's work on a tile, what one beside it needs: so many of left and right, of above and below */
     double    corner;           /* and one that it touches with a corner */
     double    macs, credit;     /* per output pixel: the network's, and what earlier pictures left of the budget */
@@ -109,16 +109,42 @@ static void prepare_stripe(void *arg, int stripe, int worker)
         return;
     }
     fsr_carry_stripe(e, n, stripe, s, f->detail, n->hr, carried_row);
-    if (n->duplicate)           /* its reference may have no feature planes, and it needs none */
+}
+
+/* A block whose feature planes nobody reads: of a picture that no other refers to, away from the wanted tiles. */
+static int is_unread(FsrEngine *e, const FsrBlock *b)
+{
+    const FsrNode *n = e->node;
+    const FsrFuse *f = e->fuse;
+    FsrRect r;
+
+    if (n->kept || f->whole || !fsr_block_rect(n, b, &r))
+        return fsr_is_plain(e, b);
+    for (int y = r.y / TILE - 1; y <= (r.y + r.h - 1) / TILE + 1; y++)     /* a tile is further than the network reaches */
+        for (int x = r.x / TILE - 1; x <= (r.x + r.w - 1) / TILE + 1; x++)
+            if (f->wanted[y * f->tiles.stride + x])
+                return fsr_is_plain(e, b);
+    return 1;
+}
+
+static void carry_state(void *arg, int stripe, int worker)
+{
+    FsrEngine     *e = arg;
+    const FsrNode *n = e->node;
+    const FsrFuse *f = e->fuse;
+    int y0, y1;
+
+    fsr_stripe_rows(e, n, stripe, &y0, &y1);
+    if (y0 == y1)
         return;
-    fsr_warp_rows(e, n, f->state, FSR_FROM_STATE, stripe, y0, y1, s, fsr_is_plain);
+    fsr_warp_rows(e, e->node, f->state, FSR_FROM_STATE, stripe, y0, y1, &e->scratch[worker], is_unread);
     for (int y = y0; y < y1; y++)
         keep_fitting(f->state->data + y * f->state->stride, f->weight->data + y * f->weight->stride, f->weight->w);
 }
 
 /* Where the network is wanted ------------------------------------------------ */
 
-typedef struct Tile { unsigned gain; int index; } Tile;     /* also a job, whose gain is how many tiles it has */
+typedef struct Tile { uint32_t gain; int index; } Tile;
 
 /* Mean mismatch of a tile's cells, more than any where something is not carried. */
 static unsigned tile_error(const FsrEngine *e, const FsrNode *n, int x0, int y0, int x1, int y1)
@@ -160,11 +186,24 @@ static void rate_tiles(void *arg, int ty, int worker)
     }
 }
 
-static int by_gain(const void *a, const void *b)
+/* By gain, largest first, and equal ones as they were: by bytes of the gain, lowest first. Behind them is room for as many. */
+static void sort_tiles(Tile *from, int nb)
 {
-    const Tile *s = a, *t = b;
+    Tile *to = from + nb;
 
-    return s->gain != t->gain ? (s->gain < t->gain) - (s->gain > t->gain) : s->index - t->index;
+    for (int shift = 0; shift < 32; shift += 8) {
+        int   start[257] = { 0 };
+        Tile *old = from;
+
+        for (int i = 0; i < nb; i++)
+            start[(~from[i].gain >> shift & 255) + 1]++;
+        for (int k = 0; k < 255; k++)
+            start[k + 1] += start[k];
+        for (int i = 0; i < nb; i++)
+            to[start[~from[i].gain >> shift & 255]++] = from[i];
+        from = to;
+        to   = old;
+    }
 }
 
 /* Part of the network's work that falls on a tile: all of it, or the halo of its neighbours. */
@@ -245,7 +284,7 @@ static void choose_tiles(FsrEngine *e, const FsrNode *n)
         const double may  = (e->cfg.budget + more) * (leaf ? LEAF : 1);
 
         fsr_engine_execute(e, rate_tiles, f->tiles.rows);
-        qsort(f->order, many, sizeof(*f->order), by_gain);
+        sort_tiles(f->order, many);
         while (many > 0 && f->order[many - 1].gain < FLAT)
             many--;
         while (few < many) {
@@ -467,6 +506,8 @@ static int fuse(FsrEngine *e, FsrNode *n, int carries)
         fsr_carry_weigh(e, n);
     fsr_engine_execute(e, prepare_stripe, fsr_nb_stripes(e, n));
     choose_tiles(e, n);
+    if (carries && !n->duplicate)       /* the reference of a repeated picture may have no feature planes, and it needs none */
+        fsr_engine_execute(e, carry_state, fsr_motion_stripes(n));
     if (!carries && f->key) {
         fsr_engine_execute(e, key_job, fsr_nn_jobs(f->key));
     } else if (f->nb_wanted) {
@@ -537,9 +578,10 @@ int fsr_fuse_init(FsrEngine *e, char *err, size_t err_size)
                                .rows = (fmt->height + TILE - 1) / TILE, .halo = HALO };
     f->tiles.stride = f->tiles.cols + 2;
     f->map          = calloc(f->tiles.stride, f->tiles.rows + 2);
-    f->order   = calloc((size_t)f->tiles.cols * f->tiles.rows, sizeof(*f->order));
+    f->order   = calloc((size_t)f->tiles.cols * f->tiles.rows, 2 * sizeof(*f->order));
     f->macs    = info.macs / 4;         /* info: for a sample of the small size */
     f->halo    = info.halo;
+    f->whole   = info.whole;
     init_halo(f);
     f->detail  = fsr_plane_get(&e->hr_pool);
     f->weight  = fsr_plane_get(&e->lr_pool);
