@@ -115,6 +115,8 @@ extern const FsrKernels fsr_kernels_c;
 void fsr_kernels_avx2(FsrKernels *k);
 void fsr_kernels_fuse_avx2(FsrKernels *k);
 void fsr_kernels_avx512(FsrKernels *k);
+/* upscale_row for what other sets do not do better */
+void fsr_upscale_row_avx2(int16_t *out, const int16_t *in, int n_out, const FsrUpscaler *u);
 /* carry_rows for samples from first on, in plain C: what vectors leave over */
 void fsr_carry_rest(int16_t *const *row, int16_t *const *base_row, const int16_t *const *base, const int16_t *const *pred,
                     const FsrUpscaler *u, int k, const int16_t *const *weight, int rows, int first, int n);

@@ -24,6 +24,8 @@ int fsr_cursor_rows(FsrRowCursor *c, int y, const int16_t **in)
             /* x is a multiple of the scale, so phases start at 0 */
             c->k->upscale_row(c->ring[slot], c->src->data + row * c->src->stride + c->x / s, c->w, c->up);
             c->have[slot] = row;
+            for (int x = 0; x < c->w / s; x += 32)      /* the next row, a cache line each */
+                __builtin_prefetch(c->src->data + (row + 1) * c->src->stride + c->x / s + x);
         }
         in[t] = c->ring[slot];
     }

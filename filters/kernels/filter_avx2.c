@@ -147,7 +147,7 @@ void upscale(int16_t *out, const int16_t *in, int n, const FsrUpscaler *u, int s
     }
 }
 
-static void upscale_row(int16_t *out, const int16_t *in, int n_out, const FsrUpscaler *u)
+void fsr_upscale_row_avx2(int16_t *out, const int16_t *in, int n_out, const FsrUpscaler *u)
 {
     const int n = n_out / u->scale, done = n < 16 ? 0 : n;
 
@@ -412,7 +412,7 @@ void fsr_kernels_avx2(FsrKernels *k)
 {
     k->load_row       = load_row;
     k->store_row      = store_row;
-    k->upscale_row    = upscale_row;
+    k->upscale_row    = fsr_upscale_row_avx2;
     k->upscale_column = upscale_column;
     k->carry_rows     = carry_rows;
     k->lerp_row       = lerp_row;

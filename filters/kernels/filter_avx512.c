@@ -313,6 +313,56 @@ static inline void taps_of(__m512i *k, const FsrUpscaler *u, int phase)
         k[t] = _mm512_set1_epi32(pair(u->coef[phase] + 2 * t));
 }
 
+/* Twice as many samples: sums of even and odd ones of both phases, from neighbours that are pairs already, put in line. */
+static inline __attribute__((always_inline))
+void twice(int16_t *out, const int16_t *in, int n, const FsrUpscaler *u, int taps)
+{
+    const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), second = _mm512_add_epi64(first, _mm512_set1_epi64(4));
+    __m512i k[2][FSR_TAPS / 2];
+
+    taps_of(k[0], u, 0);
+    taps_of(k[1], u, 1);
+    for (int i = 0; i < n; i += 32) {
+        __m512i p[2], lo, hi;
+
+        if (i > n - 32)
+            i = n - 32;
+        UNROLL
+        for (int j = 0; j < 2; j++) {
+            const int16_t *s = in + i + u->first[j];
+            __m512i even = _mm512_set1_epi32(2048), odd = even;
+
+            UNROLL
+            for (int t = 0; t < taps / 2; t++) {
+                even = _mm512_dpwssd_epi32(even, load512(s + 2 * t), k[j][t]);
+                odd  = _mm512_dpwssd_epi32(odd, load512(s + 2 * t + 1), k[j][t]);
+            }
+            p[j] = _mm512_packs_epi32(_mm512_srai_epi32(even, 12), _mm512_srai_epi32(odd, 12));
+        }
+        lo = _mm512_unpacklo_epi16(p[0], p[1]);     /* in each quarter even samples, and odd ones */
+        hi = _mm512_unpackhi_epi16(p[0], p[1]);
+        p[0] = _mm512_unpacklo_epi32(lo, hi);
+        p[1] = _mm512_unpackhi_epi32(lo, hi);
+        _mm512_storeu_si512(out + 2 * i, _mm512_permutex2var_epi64(p[0], first, p[1]));
+        _mm512_storeu_si512(out + 2 * i + 32, _mm512_permutex2var_epi64(p[0], second, p[1]));
+    }
+}
+
+static void upscale_row(int16_t *out, const int16_t *in, int n_out, const FsrUpscaler *u)
+{
+    const int n = n_out / 2;
+
+    if (u->scale != 2 || n < 32) {
+        fsr_upscale_row_avx2(out, in, n_out, u);
+        return;
+    }
+    if (u->taps == 4)
+        twice(out, in, n, u, 4);
+    else
+        twice(out, in, n, u, 6);
+    c.upscale_row(out + 2 * n, in + n, n_out - 2 * n, u);
+}
+
 static inline __attribute__((always_inline))
 void columns(int16_t *out, const int16_t *const *in, const FsrUpscaler *u, int phase, int n, int taps)
 {
@@ -397,6 +447,7 @@ void fsr_kernels_avx512(FsrKernels *k)
     k->filter_h_deep  = filter_h_deep;
     k->filter_v       = filter_v;
     k->average        = average;
+    k->upscale_row    = upscale_row;
     k->upscale_column = upscale_column;
     k->carry_rows     = carry_rows;
 }
