@@ -163,8 +163,8 @@ INLINE void wide_blocks(const Wide *t, int width, const int V, const int stride)
 
     for (; x + P <= width; x += P)
         wide_block(t, x, P, V, stride);
-    for (; V == 1 && x + 2 * Q <= width; x += 2 * Q)
-        wide_block(t, x, 2 * Q, V, stride);
+    for (; V == 1 && x + 3 * Q <= width; x += 3 * Q)
+        wide_block(t, x, 3 * Q, V, stride);
     for (; x + Q <= width; x += Q)
         wide_block(t, x, Q, V, stride);
     if (x < width && width >= Q)

@@ -5,6 +5,7 @@
 #   ONNX Runtime   a root directory of Debian 13 (debootstrap --variant=minbase
 #                  --include=g++,libonnxruntime-dev trixie DIR) in ORT_ROOT, and root rights for chroot
 # What is missing is left out and said. RUNS=3 repeats everything and takes the median.
+# Then, of ours, the share of the peak that one thread reaches and how many times as fast two are, by turns.
 cd "$(dirname "$0")/../.." || exit 1
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"; [ -z "$ORT_ROOT" ] || rm -rf "$ORT_ROOT/tmp/fsr_compare"' EXIT
@@ -43,3 +44,19 @@ compare srcnn-955 "${BIG:-1920x1080}" 1 9:64 5:32 5:1
 compare sesr-m5   "${SMALL:-960x540}" 1 5:16 3:16 3:16 3:16 3:16 3:16 5:4
 compare chain-32  "${SMALL:-960x540}" 1 5:32 $(for i in $(seq 15); do echo 3:32; done) 5:4
 [ ! -e models/fastdepth.onnx ] || compare fastdepth 224x224 3
+
+printf '\n%-12s %-10s %30s %30s\n' network size 'share of the peak, %' 'two threads to one'
+printf '%-12s %-10s %10s %10s %10s %10s %10s %10s\n' '' '' f32 bf16 i8 f32 bf16 i8
+value() { sed -n "s/.*\"$1\": \([0-9.]*\).*/\1/p"; }
+scale() {
+    printf '%-12s %-10s' "$1" "$2"
+    for p in f32 bf16 i8; do
+        printf ' %10s' "$(build/bin/nn_bench "$work/$1.onnx" --size "$2" --precision $p --reps 11 --json | value share_of_peak | awk '{ printf "%.1f", 100 * $1 }')"
+    done
+    for p in f32 bf16 i8; do printf ' %10s' "$(build/bin/nn_bench "$work/$1.onnx" --size "$2" --precision $p --reps "$3" --threads 2 --json | value speedup_by_threads)"; done
+    echo
+}
+scale srcnn-915 "${BIG:-1920x1080}" 15
+scale srcnn-955 "${BIG:-1920x1080}" 5
+scale sesr-m5   "${SMALL:-960x540}" 31
+scale chain-32  "${SMALL:-960x540}" 9
