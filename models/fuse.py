@@ -35,7 +35,7 @@ from train import HERE, SHARED
 STATE, PLANES = 7, 16
 DETAIL_GAIN, LIMIT = 4.0, 4.0
 TILE, FLAT = 16, 125    # LR samples; gain of a tile under which it is left out
-HALO = 1        # LR samples: how far around tiles a layer is made
+HALO = 1        # LR samples: how far around tiles a layer is made; as far as a 3x3 kernel reaches
 BLACK = np.float32(16 / 255)
 WITHOUT = ('state', 'detail', 'mismatch', 'vectors', 'recurrence', 'qp')
 
@@ -124,23 +124,16 @@ class Fuse(nn.Module):
 
     def forward(self, x, wanted):
         """wanted [n,h,w]: 1 in tiles that get the network. Around them features are made as far as HALO reaches, and 0 further away."""
-        n = self.halo
+        n = HALO + 1        # of the input; so far outside nothing is made
         a = F.pad(x, (n,) * 4, mode='replicate').contiguous(memory_format=torch.channels_last)
+        near = F.max_pool2d(F.pad(wanted[:, None], (HALO,) * 4), 2 * HALO + 1, 1, HALO) > 0
         skip = F.conv2d(x, self.through[:, :, None, None])
-        w = F.pad(wanted[:, None], (n,) * 4)
-        near = [F.max_pool2d(w, 2 * k + 1, 1, k) > 0 for k in range(HALO + 1)]
-
-        def made(h, k):     # the output of a layer behind which k samples around are needed
-            m = near[min(k, HALO)]
-            return Made.apply(h, m[:, :, n - k:k - n, n - k:k - n] if k < n else m)
-
-        h = first = made(self.first(a), n - 1)
+        h = first = Made.apply(self.first(a), near)
         if self.bf16:
             h = first = first.bfloat16()  # not the first layer: eight bits of mantissa would round the picture
-        for i, c in enumerate(self.middle):
-            h = made(c(h), n - 2 - i)
-        m = len(self.middle)
-        return skip + self.last(h + first[:, :, m:-m, m:-m]).float()
+        for c in self.middle:
+            h = Made.apply(c(h, 1), near)
+        return skip + self.last(h + first).float()
 
 
 class Plain(Sesr):

@@ -145,8 +145,9 @@ class WideConv(nn.Module):
             w = w + eye
         return w.contiguous(memory_format=torch.channels_last)
 
-    def forward(self, x):
-        return F.conv2d(x, self.kernel().to(x.dtype), self.bias.to(x.dtype))
+    def forward(self, x, pad=0):
+        """pad: zeros around x"""
+        return F.conv2d(x, self.kernel().to(x.dtype), self.bias.to(x.dtype), padding=pad)
 
 
 class Sesr(nn.Module):
