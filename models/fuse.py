@@ -204,16 +204,16 @@ class Stream:
         v, p = self.v, self.v.pictures[self.t]
         y, x, h, w = self.y, self.x, self.h, self.w
         dim = lambda a: BLACK + (a - BLACK) * np.float32(self.gain)
-        lr = dim(p.lr.astype(np.float32) / 255)
+        lr = dim(p.lr[y:y + h, x:x + w] / np.float32(255))
         kernel = sequences.CUBIC if self.plain else sequences.BASE
-        b = sequences.base(lr, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w), kernel)
+        b = dim(p.enlarged('lr', kernel, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w)))
         target = v.hr[p.display, 2 * y:2 * (y + h), 2 * x:2 * (x + w)].astype(np.float32) / 255
         target = dim(target)
         units = [] if self.plain or 'recurrence' in self.without else self.units(p)
         if 'vectors' in self.without and len(units):
             units['mv'] = 0
         flat = lambda a: np.ascontiguousarray(self.turned(a))
-        b, target, small = flat(b), flat(target), flat(lr[y:y + h, x:x + w])
+        b, target, small = flat(b), flat(target), flat(lr)
         H, W = small.shape
         qp = flat(np.repeat(np.repeat(p.qp[y // 4:(y + h + 3) // 4, x // 4:(x + w + 3) // 4], 4, 0), 4, 1)[:h, :w]).astype(np.float32) / 51
         planes = torch.zeros(PLANES, H, W)
@@ -229,15 +229,14 @@ class Stream:
                     k = (units['h'] > 4 * j) & (units['w'] > 4 * i)
                     valid[cy[k] + j, cx[k] + i] = 1
             valid = np.repeat(np.repeat(valid, 4, 0), 4, 1)[:H, :W]
-            pred = dim(p.pred.astype(np.float32) / (64 * 255))
             if 'vectors' in self.without:
                 old = [next(q for q in v.pictures if q.number == k).lr for k in self.memory]
                 old = [dim(flat(a[y:y + h, x:x + w]).astype(np.float32) / 255)[:, :, None] for a in old]
                 small_pred = Warp.apply(units, 1, 1, *[torch.from_numpy(a) for a in old])[:, :, 0].numpy()
                 bp = sequences.base(small_pred, 0, 2 * H, 0, 2 * W)
             else:
-                small_pred = flat(pred[y:y + h, x:x + w])
-                bp = flat(sequences.base(pred, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w)))
+                small_pred = flat(dim(p.pred[y:y + h, x:x + w] / np.float32(64 * 255)))
+                bp = flat(dim(p.enlarged('pred', sequences.BASE, 2 * y, 2 * (y + h), 2 * x, 2 * (x + w))))
             weight = self.turned(self.weights(p))
             weight = torch.from_numpy(np.ascontiguousarray(weight)) * torch.from_numpy(np.repeat(np.repeat(valid, 2, 0), 2, 1))
             mm = (small - small_pred) * valid * DETAIL_GAIN

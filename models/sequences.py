@@ -81,7 +81,17 @@ class Picture:
         for x, y, bw, bh, mode, qp in blocks[['x', 'y', 'w', 'h', 'mode', 'qp']].tolist():
             self.qp[y:y + bh, x:x + bw] = qp
             self.skip[y:y + bh, x:x + bw] = mode == SKIP
-        self.end = at - 40 + 40 + int(h[1])
+        self.end = at + int(h[1])
+        self.large = {}
+
+    def enlarged(self, plane, kernel, y0, y1, x0, x1):
+        """base() of lr (0 to 1) or pred, rows y0..y1, columns x0..x1; all of it is kept, to 1/8192, since crops come back."""
+        key = plane, kernel[0]
+        if key not in self.large:
+            a = self.lr / np.float32(255) if plane == 'lr' else self.pred / np.float32(64 * 255)
+            h, w = a.shape
+            self.large[key] = np.rint(base(a, 0, 2 * h, 0, 2 * w, kernel) * 8192).astype(np.int16)
+        return self.large[key][y0:y1, x0:x1] * np.float32(1 / 8192)
 
 
 class Version:
