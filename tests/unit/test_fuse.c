@@ -287,6 +287,39 @@ static void threads_and_repeats(void **state)
         }
 }
 
+/* A leading picture that a cut would lose, so that nothing is saved for it or owed by it; arg: or one that no other refers to, too. */
+static void leading(void *arg, int display, uint8_t *record, size_t *size)
+{
+    FsrRecord *r = (FsrRecord *)record;
+
+    (void)size;
+    if (!display)
+        return;
+    r->kind = FSR_KIND_RASL;
+    if (arg)
+        r->flags &= ~FSR_PIC_REFERENCE;
+}
+
+/* Of a picture that no other refers to, feature planes are carried only where the network looks: that shows nowhere. It gets half of the budget. */
+static void unread_state(void **state)
+{
+    (void)state;
+    for (int budget = 100; budget <= 1600; budget *= 2) {
+        Sim    *s = sim_new(210, 150, 2);
+        SimRun *kept, *leaf;
+
+        sim_low_delay(s, 2);
+        kept = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = net, .budget = budget, .edit = leading });
+        leaf = sim_run(s, &(SimConfig){ .fill = FSR_FILL_FUSE, .net = net, .budget = 2 * budget, .edit = leading, .edit_arg = s });
+        assert_int_equal(leaf->nb, 2);
+        assert_true(leaf->totals.macs == kept->totals.macs);
+        assert_memory_equal(leaf->data[1], kept->data[1], kept->size);
+        sim_end(kept);
+        sim_end(leaf);
+        sim_free(s);
+    }
+}
+
 /* State is freed when no later picture can refer to it. */
 static void memory_is_bounded(void **state)
 {
@@ -354,7 +387,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(carried_is_detail), cmocka_unit_test(state_is_carried), cmocka_unit_test(key_network), cmocka_unit_test(coarse_network), cmocka_unit_test(integers), cmocka_unit_test(lying_vectors),
-        cmocka_unit_test(threads_and_repeats), cmocka_unit_test(memory_is_bounded), cmocka_unit_test(refuses),
+        cmocka_unit_test(threads_and_repeats), cmocka_unit_test(unread_state), cmocka_unit_test(memory_is_bounded), cmocka_unit_test(refuses),
     };
 
     return cmocka_run_group_tests(tests, load, unload);
