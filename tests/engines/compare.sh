@@ -2,8 +2,8 @@
 # The network core beside oneDNN and ONNX Runtime: milliseconds of processor time of one thread,
 # medians, in turns; needs `make`, and
 #   oneDNN         apt-get install libdnnl-dev
-#   ONNX Runtime   a root directory of Debian 13 (debootstrap --variant=minbase
-#                  --include=g++,libonnxruntime-dev trixie DIR) in ORT_ROOT, and root rights for chroot
+#   ONNX Runtime   a root directory of Debian 13 (debootstrap --variant=minbase trixie DIR; in it
+#                  apt-get install g++ libonnxruntime-dev) in ORT_ROOT, and root rights for chroot
 # What is missing is left out and said. RUNS=3 repeats everything and takes the median.
 # Then, of ours, the share of the peak that one thread reaches and how many times as fast two are, by turns.
 cd "$(dirname "$0")/../.." || exit 1
