@@ -44,5 +44,10 @@ id=s_next_image_ID
 sed -i "s/static uint32_t $id;/static std::atomic<uint32_t> $id;/" "$dest.tmp/libde265/image.h"
 sed -i "s/^uint32_t de265_image::$id = 0;/std::atomic<uint32_t> de265_image::$id{0};/" "$dest.tmp/libde265/image.cc"
 [ "$(cat "$dest.tmp"/libde265/image.* | grep -c "atomic.*$id")" = 2 ] || die "libde265's $id is not where it was."
+# Releases without Debian's later security patches lose the unit of a slice that belongs to no picture.
+file=$dest.tmp/libde265/decctx.cc
+slice_end() { sed -n '/slice_units\.push_back(sliceunit);/,/did_work/p' "$file" | grep -c 'free_NAL_unit(nal);'; }
+[ "$(slice_end)" != 0 ] || sed -i '/slice_units\.push_back(sliceunit);/,/^  }$/s/^  }$/  }\n  else {\n    nal_parser.free_NAL_unit(nal);\n  }/' "$file"
+[ "$(slice_end)" = 1 ] || die "libde265's slices are not handed on where they were."
 mv "$dest.tmp" "$dest"
 echo "libde265 $patches is in $dest"
