@@ -15,7 +15,7 @@
 #define STATE_UNIT  4096    /* 1.0 of a feature plane; limited to +-4, which leaves the luma filters room for overshoot */
 #define TILE        16      /* samples of the small picture; the unit in which the network is left out */
 #define ENOUGH      16u     /* mismatch in 1/64 steps under which the network has nothing to add */
-#define FLAT        8000u   /* gain under which the network is not worth its work: detail of about one step, well carried */
+#define FLAT        500u    /* gain under which the network is not worth its work: half a step of detail */
 #define HALO        1       /* samples around a tile for which layers are computed: the network was trained so */
 #define EDGES       1.02    /* what is executed beyond cost()'s model: ends of vectors, strips of one thread */
 #define LEAF        0.5     /* of the budget, for a picture that no other refers to: nothing of it is carried on */
@@ -51,6 +51,11 @@ typedef struct FsrFuse {
     double    corner;           /* and one that it touches with a corner */
     double    macs, credit;     /* per output pixel: the network's, and what earlier pictures left of the budget */
 } FsrFuse;
+
+static const int16_t *at(const FsrPlane *p, int x, int y)
+{
+    return p->data + y * p->stride + x * p->deep;
+}
 
 /* What is carried ---------------------------------------------------------- */
 
@@ -163,7 +168,8 @@ static unsigned tile_error(const FsrEngine *e, const FsrNode *n, int x0, int y0,
 
 /*
  * What the network can be expected to mend in each tile of a row of tiles: it sharpens, so that is where the picture has
- * fine detail (|Laplacian|) and little of it is carried. 0 where the vectors fit as well as anything could.
+ * fine detail (a quarter of the Laplacian) and was not predicted well: about the lesser of their squares. 0 where the
+ * vectors fit as well as anything could.
  */
 static void rate_tiles(void *arg, int ty, int worker)
 {
@@ -176,13 +182,16 @@ static void rate_tiles(void *arg, int ty, int worker)
     for (int tx = 0; tx < f->tiles.cols; tx++) {
         const int x0 = tx * TILE, x1 = x0 + TILE > n->lr->w ? n->lr->w : x0 + TILE;
         Tile     *t  = &f->order[ty * f->tiles.cols + tx];
+        uint32_t  detail = 0, mismatch = 0;
 
         *t = (Tile){ 0, ty * f->tiles.stride + tx };
         if (tile_error(e, n, x0, y0, x1, y1) < ENOUGH)
             continue;
         for (int y = y0; y < y1; y++)
-            t->gain += e->kernels.sharpness(n->lr->data + y * n->lr->stride + x0, n->lr->stride,
-                                            f->weight->data + y * f->weight->stride + x0, x1 - x0) / TILE;
+            e->kernels.rate(&detail, &mismatch, at(n->lr, x0, y), n->lr->stride, at(e->pred, x0, y), at(f->weight, x0, y), x1 - x0);
+        mismatch += detail / 32;    /* where all fits little is gained, but for long */
+        if (detail)
+            t->gain = (uint64_t)detail * mismatch / ((uint64_t)detail + mismatch);
     }
 }
 
@@ -312,11 +321,6 @@ static void fetch(const int16_t *row, int w)
 {
     for (int x = 0; x < w + 31; x += 32)        /* a cache line each */
         __builtin_prefetch(row + x);
-}
-
-static const int16_t *at(const FsrPlane *p, int x, int y)
-{
-    return p->data + y * p->stride + x * p->deep;
 }
 
 static void fetch_next(const FsrPlane *p, int x, int y, int w)

@@ -96,8 +96,12 @@ typedef struct FsrKernels {
      * numbers of state, the last 0. What is not a number is the lower limit. state may be NULL.
      */
     void (*fuse_put)(int16_t *const hr[2], int16_t *state, const float *src, ptrdiff_t stride, int n);
-    /* Sum over n samples of |4 p[x] - its 4 neighbours| / 64 * (1024 - weight[x] * 3 / 4); weights from 0 to 1024. */
-    unsigned (*sharpness)(const int16_t *p, ptrdiff_t stride, const int16_t *weight, int n);
+    /*
+     * To detail is added the sum over n samples of the square of d = |4 p[x] - its 4 neighbours| / 4, to mismatch that of
+     * |p[x] - pred[x]|, or of d where weight[x] is 0; both in steps of 8, cut off. Up to 256 samples fit.
+     */
+    void (*rate)(uint32_t *detail, uint32_t *mismatch, const int16_t *p, ptrdiff_t stride, const int16_t *pred, const int16_t *weight,
+                 int n);
 } FsrKernels;
 
 /* Networks take luma as code value / largest code value of 8 bits, at any depth. */

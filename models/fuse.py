@@ -34,7 +34,7 @@ from train import HERE, SHARED
 
 STATE, PLANES = 7, 16
 DETAIL_GAIN, LIMIT = 4.0, 4.0
-TILE, FLAT = 16, 125    # LR samples; gain of a tile under which it is left out
+TILE, FLAT = 16, 8      # LR samples; gain of a tile under which it is left out
 HALO = 1        # LR samples: how far around tiles a layer is made; as far as a 3x3 kernel reaches
 BLACK = np.float32(16 / 255)
 WITHOUT = ('state', 'detail', 'mismatch', 'vectors', 'recurrence', 'qp')
@@ -263,9 +263,11 @@ class Stream:
         """Where the network is left out, as rate_tiles() and choose_tiles() of filters/fuse.c do. Mask [h,w], or None."""
         h, w = lr.shape
         p = np.pad(lr, 1, mode='edge')
-        sharp = np.abs(4 * lr - p[:-2, 1:-1] - p[2:, 1:-1] - p[1:-1, :-2] - p[1:-1, 2:]) * 255 * (1 - 0.75 * weight)
+        detail = np.abs(4 * lr - p[:-2, 1:-1] - p[2:, 1:-1] - p[1:-1, :-2] - p[1:-1, 2:]) * 255 / 4
         sums = lambda a: np.add.reduceat(np.add.reduceat(a, np.arange(0, h, TILE), 0), np.arange(0, w, TILE), 1)
-        gain = sums(sharp)
+        most = sums(detail ** 2)
+        gain = sums(np.where(weight > 0, mismatch * 255 / DETAIL_GAIN, detail) ** 2) + most / 32
+        gain *= most / (gain + most + 1e-9)
         gain[(sums(mismatch) * 255 / DETAIL_GAIN < sums(np.ones((h, w))) / 4) | (gain < FLAT)] = 0
         least = np.sort(gain, None)[::-1][max(0, math.ceil(self.share * gain.size) - 1)]
         out = np.repeat(np.repeat((gain < least) | (gain == 0), TILE, 0), TILE, 1)[:h, :w]

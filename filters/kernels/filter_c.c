@@ -199,7 +199,7 @@ const FsrKernels fsr_kernels_c = {
     .sum_pairs      = fsr_sum_pairs_c,
     .fuse_get       = fsr_fuse_get_c,
     .fuse_put       = fsr_fuse_put_c,
-    .sharpness      = fsr_sharpness_c,
+    .rate           = fsr_rate_c,
 };
 
 void fsr_kernels_init(FsrKernels *k, unsigned flags)

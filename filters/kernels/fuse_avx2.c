@@ -111,24 +111,34 @@ static inline __m256i wide(const int16_t *p)
     return _mm256_cvtepi16_epi32(load8(p));
 }
 
-static unsigned sharpness(const int16_t *p, ptrdiff_t stride, const int16_t *weight, int n)
+static inline uint32_t total(__m256i v)
 {
-    __m256i sums = _mm256_setzero_si256();
-    __m128i sum;
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+
+    sum = _mm_hadd_epi32(sum, sum);
+    return _mm_cvtsi128_si32(_mm_hadd_epi32(sum, sum));
+}
+
+static void rate(uint32_t *detail, uint32_t *mismatch, const int16_t *p, ptrdiff_t stride, const int16_t *pred, const int16_t *weight, int n)
+{
+    __m256i details = _mm256_setzero_si256(), mismatches = details;
     int x = 0;
 
     for (; x + 8 <= n; x += 8) {
+        const __m256i v = wide(p + x);
         const __m256i across = _mm256_add_epi32(wide(p + x - 1), wide(p + x + 1));
         const __m256i around = _mm256_add_epi32(across, _mm256_add_epi32(wide(p + x - stride), wide(p + x + stride)));
-        const __m256i v = _mm256_srli_epi32(_mm256_abs_epi32(_mm256_sub_epi32(_mm256_slli_epi32(wide(p + x), 2), around)), 6);
-        const __m256i w = wide(weight + x), less = _mm256_srli_epi32(_mm256_add_epi32(w, _mm256_add_epi32(w, w)), 2);
+        const __m256i d = _mm256_srli_epi32(_mm256_abs_epi32(_mm256_sub_epi32(_mm256_slli_epi32(v, 2), around)), 5);
+        const __m256i m = _mm256_srli_epi32(_mm256_abs_epi32(_mm256_sub_epi32(v, wide(pred + x))), 3);
+        const __m256i none = _mm256_cmpeq_epi32(wide(weight + x), _mm256_setzero_si256());
+        const __m256i use  = _mm256_blendv_epi8(m, d, none);
 
-        sums = _mm256_add_epi32(sums, _mm256_mullo_epi32(v, _mm256_sub_epi32(_mm256_set1_epi32(1024), less)));
+        details    = _mm256_add_epi32(details, _mm256_madd_epi16(d, d));        /* both under 2^15 */
+        mismatches = _mm256_add_epi32(mismatches, _mm256_madd_epi16(use, use));
     }
-    sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-    sum = _mm_hadd_epi32(sum, sum);
-    sum = _mm_hadd_epi32(sum, sum);
-    return _mm_cvtsi128_si32(sum) + (x < n ? fsr_sharpness_c(p + x, stride, weight + x, n - x) : 0);
+    *detail   += total(details);
+    *mismatch += total(mismatches);
+    fsr_rate_c(detail, mismatch, p + x, stride, pred + x, weight + x, n - x);
 }
 
 static void add_row(int16_t *dst, const int16_t *src, int n)
@@ -162,7 +172,7 @@ void fsr_kernels_fuse_avx2(FsrKernels *k)
 {
     k->fuse_get  = fuse_get;
     k->fuse_put  = fuse_put;
-    k->sharpness = sharpness;
+    k->rate      = rate;
     k->add_row   = add_row;
     k->sum_pairs = sum_pairs;
 }

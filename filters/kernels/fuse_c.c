@@ -1,5 +1,6 @@
 /* What fill=fuse does with every sample, in plain C: what the other versions must equal. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fuse.h"
@@ -45,16 +46,16 @@ void fsr_fuse_put_c(int16_t *const hr[2], int16_t *state, const float *src, ptrd
     }
 }
 
-unsigned fsr_sharpness_c(const int16_t *p, ptrdiff_t stride, const int16_t *weight, int n)
+void fsr_rate_c(uint32_t *detail, uint32_t *mismatch, const int16_t *p, ptrdiff_t stride, const int16_t *pred, const int16_t *weight,
+                int n)
 {
-    unsigned sum = 0;
-
     for (int x = 0; x < n; x++) {
-        const int v = 4 * p[x] - p[x - 1] - p[x + 1] - p[x - stride] - p[x + stride];
+        const uint32_t d = abs(4 * p[x] - p[x - 1] - p[x + 1] - p[x - stride] - p[x + stride]) / 32;
+        const uint32_t m = weight[x] ? (uint32_t)abs(p[x] - pred[x]) / 8 : d;
 
-        sum += (v < 0 ? -v : v) / 64 * (1024 - weight[x] * 3 / 4);
+        *detail   += d * d;
+        *mismatch += m * m;
     }
-    return sum;
 }
 
 void fsr_add_row_c(int16_t *dst, const int16_t *src, int n)
