@@ -24,6 +24,8 @@ import key
 import sequences
 from train import HERE, SHARED
 
+CUT = 0.85      # of the extremes between convolutions: the few values beyond it are cut off, all others are finer
+
 
 def cut(a, b):
     """The middle of a, as large as b where that is smaller."""
@@ -124,6 +126,7 @@ def main():
             low, high = input_range(low, high)
         else:                               # planes that only rare content wakes, less often than these clips have it
             high = torch.maximum(high, low + (high - low).max() / 8)
+            low, high = low * CUT, high * CUT
         props[f'range {name}'] = ' '.join(f'{x:.4g}' for c in zip(low, high, mean) for x in c)
     onnx.helper.set_model_props(model, props)
     with open(args.model + '.part', 'wb') as f:
