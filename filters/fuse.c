@@ -18,7 +18,7 @@
 #define FLAT        500u    /* gain under which the network is not worth its work: half a step of detail */
 #define HALO        1       /* samples around a tile for which layers are computed: the network was trained so */
 #define EDGES       1.02    /* what is executed beyond cost()'s model: ends of vectors, strips of one thread */
-#define LEAF        0.5     /* of the budget, for a picture that no other refers to: nothing of it is carried on */
+#define LEAF        0.35    /* of the budget, for a picture that no other refers to: nothing of it is carried on */
 #define REPAY       24      /* pictures over which a debt is paid back */
 #define SPEND       2       /* and over which what was saved is spent */
 #define FINISH      32      /* rows of the small picture that are finished in one job: few, so that all threads have equally many */
