@@ -189,7 +189,7 @@ static int create_engine(AVFilterContext *ctx, const AVFrame *f)
         .show       = s->show,
         .interval   = s->interval,
         .threshold  = s->threshold,
-        .budget     = s->budget < 0 ? s->precision == FSR_PRECISION_F32 ? 2800 : 2300 : s->budget,
+        .budget     = s->budget < 0 ? s->precision == FSR_PRECISION_F32 ? 2800 : 2200 : s->budget,
         .net        = s->net,
         .key_net    = s->key_net,
         .coarse_net = s->coarse_net,
