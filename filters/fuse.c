@@ -15,7 +15,7 @@
 #define STATE_UNIT  4096    /* 1.0 of a feature plane; limited to +-4, which leaves the luma filters room for overshoot */
 #define TILE        16      /* samples of the small picture; the unit in which the network is left out */
 #define ENOUGH      16u     /* mismatch in 1/64 steps under which the network has nothing to add */
-#define FLAT        500u    /* gain under which the network is not worth its work: half a step of detail */
+#define FLAT        500u    /* gain under which the network is not worth its work: detail, or what was predicted amiss, of a quarter of a step */
 #define HALO        1       /* samples around a tile for which layers are computed: the network was trained so */
 #define EDGES       1.02    /* what is executed beyond cost()'s model: ends of vectors, strips of one thread */
 #define LEAF        0.35    /* of the budget, for a picture that no other refers to: nothing of it is carried on */
