@@ -58,7 +58,7 @@ static const AVOption fastsr_options[] = {
     { "detail",    "detail carried on top of cubic upscaling", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_FILL_DETAIL }, 0, 0, FLAGS, "fill" },
     { "fuse",      "a recurrent network on every frame fuses what earlier frames saw", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_FILL_FUSE }, 0, 0, FLAGS, "fill" },
     { "copy",      "the network on every frame, but standing parts are copied", 0, AV_OPT_TYPE_CONST, { .i64 = FSR_FILL_COPY }, 0, 0, FLAGS, "fill" },
-    { "budget",    "fill=fuse: network work, multiply-accumulates per output pixel on average, spent where it gains most; 0: no limit; -1: as much as takes no more time than sesr-m5-x2-coded on every frame", OFFSET(budget), AV_OPT_TYPE_DOUBLE, { .dbl = -1 }, -1, 1e6, FLAGS },
+    { "budget",    "fill=fuse: network work, multiply-accumulates per output pixel on average, spent where it gains most; 0: no limit; -1: 2800 with precision=f32, else 2200", OFFSET(budget), AV_OPT_TYPE_DOUBLE, { .dbl = -1 }, -1, 1e6, FLAGS },
     { "threshold", "motion mismatch (mean absolute, 8-bit steps) from which nothing is carried", OFFSET(threshold), AV_OPT_TYPE_DOUBLE, { .dbl = 10 }, 0, 255, FLAGS },
     { "stats",     "write a line per frame to this CSV file", OFFSET(stats), AV_OPT_TYPE_STRING, { .str = NULL }, 0, 0, FLAGS },
     { "show",      "what is drawn over the output", OFFSET(show), AV_OPT_TYPE_INT, { .i64 = FSR_SHOW_PICTURE }, 0, FSR_SHOW_MAP, FLAGS, "show" },
